@@ -1,0 +1,239 @@
+"""What flows through a run, each type frozen: Document -> Chunk -> Prompt -> Completion -> Extraction -> Record.
+
+Offsets are characters (Python str indices) into `Document.text`, half-open. Hashes are lower-case sha256 hex.
+This module knows no room, no model and no database.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 over the canonical JSON of `parts`: equal values give equal hashes on every machine."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a document's text with a number a person knows it by (counted from 1)."""
+
+    number: int
+    start: int
+    end: int
+    note: str = ""  # what was lost on this page: "no text layer", "garbage text layer", "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file inside a file. `name` is for display and for its suffix only; it is never used as a path."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file, read. `pages` cover `text` in order; a format without pages has one."""
+
+    sha256: str  # of the file's bytes
+    text: str = field(repr=False)
+    pages: tuple[Page, ...]
+    reader: str
+    reader_version: str
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A place in a document: `document.text[start:end] == text`."""
+
+    document: str  # sha256
+    index: int
+    start: int
+    end: int
+    text: str = field(repr=False)
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a prompt. Equal hash means equal tokens. A leading run of `shared` segments is decoded once."""
+
+    tokens: tuple[int, ...]
+    hash: str
+    shared: bool = False
+
+    @classmethod
+    def of(cls, tokens: Sequence[int], *, shared: bool = False) -> Segment:
+        """A segment of these token ids."""
+        return cls(tuple(tokens), fingerprint(list(tokens)), shared)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintSpec:
+    """What an answer must be: canonical JSON Schema text and, where fields point into it, the chunk's text."""
+
+    schema: str
+    source: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question to the model. It pickles, so it may cross to a child process."""
+
+    work_key: str
+    segments: tuple[Segment, ...] = field(repr=False)
+    constraint: ConstraintSpec
+    max_tokens: int  # output budget
+    temperature: float = 0.0
+    seed: int = 0
+
+    @property
+    def length(self) -> int:
+        """Prompt tokens, shared ones included."""
+        return sum(len(segment.tokens) for segment in self.segments)
+
+
+class Stop(enum.StrEnum):
+    """Why an answer ended."""
+
+    END = "end"
+    LENGTH = "length"
+    TOO_LONG = "too_long"  # the prompt never fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens by how they were paid for."""
+
+    prefilled: int = 0  # prompt tokens evaluated for this item
+    reused: int = 0  # prompt tokens that were in the KV cache already
+    forced: int = 0  # output tokens that the grammar left no choice about
+    sampled: int = 0  # output tokens chosen from logits
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.prefilled + other.prefilled,
+            self.reused + other.reused,
+            self.forced + other.forced,
+            self.sampled + other.sampled,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the engine answers. `logprobs[i]` belongs to `tokens[i]` (0.0 for a forced one); natural logarithms.
+
+    `removed[i]` is the share of probability that the grammar's mask took away at that token (0.0 for a forced one).
+    `gaps[i]` is the distance between the two best allowed logits (inf for a forced one or an only choice).
+    """
+
+    work_key: str
+    tokens: tuple[int, ...] = field(repr=False)
+    logprobs: tuple[float, ...] = field(repr=False)
+    removed: tuple[float, ...] = field(repr=False)
+    gaps: tuple[float, ...] = field(repr=False)
+    counts: Counts
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A validated answer. `values` follows the schema; what the budget cut is None and its path is in `cut`."""
+
+    work_key: str
+    values: Mapping[str, object] = field(repr=False)
+    cut: tuple[str, ...] = ()
+
+
+class Found(enum.StrEnum):
+    """How a value was found in its document, best first."""
+
+    POINTED = "pointed"  # the grammar allowed nothing else
+    EXACT = "exact"
+    FOLDED = "folded"  # after folding white space, case, hyphenation, Unicode forms
+    FUZZY = "fuzzy"
+    FROM_EXAMPLE = "from_example"  # stands only in the task's examples
+    NOT_FOUND = "not_found"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where one value stands. `path` is like `total` or `items[2].price`; offsets are None where it was not found."""
+
+    path: str
+    quote: str = field(repr=False)
+    found: Found
+    start: int | None = None
+    end: int | None = None
+    page: int | None = None
+    occurrences: int = 0
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two chunks gave different values for one field; `kept` was chosen."""
+
+    path: str
+    kept: object = field(repr=False)
+    other: object = field(repr=False)
+    chunk: int
+
+
+class Completeness(enum.StrEnum):
+    """Whether a record rests on all of its document."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"  # a chunk failed, a page had no text, or a field was cut
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a task's table: the answers of all chunks of one document, merged."""
+
+    document: str
+    task: str
+    values: Mapping[str, object] = field(repr=False)
+    state: Completeness = Completeness.COMPLETE
+    cut: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One document or work item that could not be done. Contains no document text."""
+
+    subject: str  # a path, or "<path> chunk 3"
+    stage: str  # read, prompt, decode, answer
+    error: str  # a stable word: "encrypted", "PromptTooLong"
+    message: str
+    hint: str = ""
+    document: str | None = None  # sha256 of the file, where it could be read
+    work_key: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A tokenizer's tokens as bytes. Tokens that must never occur in an answer have an empty piece.
+
+    `encode` tokenises text bytes without special tokens; `eog` are the ids that end a generation.
+    """
+
+    pieces: tuple[bytes, ...] = field(repr=False)
+    eog: frozenset[int]
+    encode: Callable[[bytes], list[int]] = field(repr=False, compare=False)
+    bos: int | None = None
+
+    def decode(self, tokens: Sequence[int]) -> bytes:
+        """The bytes of these tokens, special ones left out."""
+        return b"".join(self.pieces[token] for token in tokens)

@@ -1,0 +1,62 @@
+"""Grammars: a ConstraintSpec -> a Constraint -> one Cursor per answer. The loop sees only what stands here.
+
+A member of this room is a module with a class `Engine`: `name`, `__init__(vocabulary: Vocabulary)` and
+`compile(spec) -> Constraint`. Compiled grammars do not pickle: they are made where the engine lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.data import ConstraintSpec, Vocabulary
+
+Mask = npt.NDArray[np.int32]
+"""Allowed tokens, one bit a token, little-endian in each word: shape (ceil(n_vocab / 32),)."""
+
+
+class Cursor(Protocol):
+    """Where one answer stands in its grammar. One writer: the sequence that owns it."""
+
+    def mask(self) -> Mask:
+        """The tokens that may come next. Never empty while `done()` is false. Valid until the next call."""
+        ...
+
+    def forced(self) -> Sequence[int]:
+        """Tokens that must come next whatever the model thinks, canonically tokenised; may be empty. Not committed."""
+        ...
+
+    def candidates(self) -> Sequence[Sequence[int]]:
+        """A few whole alternatives of which exactly one must come next (spans of a type); empty where there are none."""
+        ...
+
+    def commit(self, token: int) -> None:
+        """Append a token that `mask()` allows, or one of `forced()`. Raises EngineError when it does not."""
+        ...
+
+    def done(self) -> bool:
+        """The answer is complete and nothing may follow."""
+        ...
+
+
+class Constraint(Protocol):
+    """A compiled grammar, shared by all answers that use it."""
+
+    def start(self) -> Cursor:
+        """A cursor at the beginning."""
+        ...
+
+
+class Grammar(Protocol):
+    """A grammar engine over one vocabulary."""
+
+    name: str
+
+    def __init__(self, vocabulary: Vocabulary) -> None: ...
+
+    def compile(self, spec: ConstraintSpec) -> Constraint:
+        """Compile; equal specs may return the same object. Raises SchemaError that names the keyword it cannot hold."""
+        ...
