@@ -15,6 +15,11 @@
     |  `- StoreFull                 no room on the disk
     |- Stopped                  75  the end of the night came first; work is left
     |- Interrupted              130 Ctrl-C
+    |- NetworkRefused           1   code in one of our processes tried to use the network
+    |- ChildError               1   a child process did not answer; who owns the child says whose failure that is
+    |  |- ChildDied                 it crashed, was killed or ran out of memory
+    |  |- ChildHung                 it gave no sign of life in the time it had
+    |  `- ChildFailed               it raised an error that has no name here: our bug
     `- ItemError                3   one document or answer; becomes a row in `failures`, the run goes on
        |- ReadError                 the file cannot be read
        |- PromptTooLong             the prompt does not fit the context
@@ -115,6 +120,32 @@ class Interrupted(NightdeskError):  # noqa: N818
     """The person pressed Ctrl-C."""
 
     exit_code = 130
+
+
+class NetworkRefused(NightdeskError):  # noqa: N818
+    """Code in one of our processes tried to use the network. The message names the module and the line."""
+
+
+class ChildError(NightdeskError):
+    """A child process did not answer. `code` is a stable word: crashed, memory, hung, garbage, bug."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ChildDied(ChildError):  # noqa: N818
+    """The child process ended before it answered. `exitcode` is negative for a signal."""
+
+    exitcode: int | None = None
+
+
+class ChildHung(ChildError):  # noqa: N818
+    """The child process gave no sign of life in the time it had, and was ended."""
+
+
+class ChildFailed(ChildError):  # noqa: N818
+    """The child process raised an error that Nightdesk has no name for; the message says where, never what."""
 
 
 class ItemError(NightdeskError):
