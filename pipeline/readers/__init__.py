@@ -1,0 +1,175 @@
+"""Readers: a file's bytes -> a Document. Knows nothing of models; prints nothing; opens nothing but the file.
+
+A member of this room is a module that has all that `Format` asks for. It is found by looking into this
+folder, so a new format needs no edit elsewhere. A format module returns a `Reading`: pages as text, and
+attachments. Everything that holds for every format is done once, here: the empty file, the check that suffix
+and content agree, cleaning, offsets.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol, cast
+
+from pipeline.data import Attachment, Document, Page
+from pipeline.errors import ReadError
+from pipeline.readers.cleaning import clean
+from pipeline.readers.folders import walk
+from pipeline.readers.signatures import looks_like
+
+__all__ = ["Format", "PageText", "ReadOptions", "Reading", "read", "read_file", "suffixes", "version", "walk"]
+
+PAGE_BREAK = "\n\f"
+"""Stands between two pages and belongs to neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a reader may be told. `passwords` are tried in order on files that ask for one."""
+
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """One page as its format module gives it: not cleaned yet. `note` is that of `data.Page`."""
+
+    text: str = field(repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a format module found in a file."""
+
+    pages: tuple[PageText, ...]
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Format(Protocol):
+    """A module of this room that reads one format. Its name is the reader's name."""
+
+    SUFFIXES: tuple[str, ...]  # lower case, with the dot; one suffix belongs to one format
+    VERSION: str  # goes up when the text of any file may change; names the library's version
+
+    def recognises(self, content: bytes) -> bool:
+        """Whether the bytes can be this format. Permissive where the format is."""
+        ...
+
+    def read(self, content: bytes, name: str, options: ReadOptions) -> Reading:
+        """Read bytes that are not empty and that `recognises` took. Raises ReadError and nothing else."""
+        ...
+
+
+def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Document:
+    """Read a file from its bytes. `name` gives the suffix and stands in messages; nothing is opened.
+
+    Raises ReadError; the codes are unknown_format, wrong_suffix, binary, empty, encrypted, broken, no_text,
+    and missing or unreadable for `read_file`.
+    """
+    reader, module = _format_of(name)
+    if not content:
+        raise ReadError(
+            f"{name} is empty", code="empty", hint="Remove it, or put the real file in its place."
+        )
+    if not module.recognises(content):
+        raise _disagreement(content, name)
+    reading = module.read(content, name, options)
+    text, pages = _join(reading.pages)
+    if not text.strip() and not reading.attachments:
+        raise ReadError(f"{name} has no text", code="empty", hint="There is nothing in it to extract.")
+    return Document(
+        sha256=hashlib.sha256(content).hexdigest(),
+        text=text,
+        pages=pages,
+        reader=reader,
+        reader_version=f"{reader} {module.VERSION}",
+        attachments=reading.attachments,
+    )
+
+
+def read_file(path: Path, options: ReadOptions = ReadOptions()) -> Document:
+    """Read the file at `path`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReadError(
+            f"{path} cannot be opened: {error.strerror}",
+            code="missing" if isinstance(error, FileNotFoundError) else "unreadable",
+            hint="Check that the file is there and that you may read it.",
+        ) from None
+    return read(content, str(path), options)
+
+
+def suffixes() -> tuple[str, ...]:
+    """All suffixes that are read, sorted."""
+    return tuple(sorted(_by_suffix()))
+
+
+def version(name: str) -> str:
+    """Which reader, in which version, reads a file of this name: `pdf 1 (pypdf 6.1.0)`."""
+    reader, module = _format_of(name)
+    return f"{reader} {module.VERSION}"
+
+
+@functools.cache
+def _by_suffix() -> Mapping[str, tuple[str, Format]]:
+    found: dict[str, tuple[str, Format]] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for suffix in getattr(module, "SUFFIXES", ()):
+            found[suffix] = (info.name, cast(Format, module))
+    return found
+
+
+def _format_of(name: str) -> tuple[str, Format]:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in _by_suffix():
+        known = ", ".join(suffixes())
+        what = f"files ending in {suffix} are not read" if suffix else "its name has no suffix"
+        raise ReadError(f"{name}: {what}", code="unknown_format", hint=f"These are read: {known}.")
+    return _by_suffix()[suffix]
+
+
+def _disagreement(content: bytes, name: str) -> ReadError:
+    suffix = PurePosixPath(name).suffix.lower()
+    kind = looks_like(content)
+    if kind is not None:
+        return ReadError(
+            f"{name} ends in {suffix} but looks like {kind}",
+            code="wrong_suffix",
+            hint="Give the file the suffix that fits its content.",
+        )
+    if suffix == ".pdf":
+        return ReadError(
+            f"{name} is no PDF: it has neither a PDF's beginning nor its end",
+            code="broken",
+            hint="Get the file again from where it came from.",
+        )
+    return ReadError(
+        f"{name} ends in {suffix} but is no text",
+        code="binary",
+        hint="Give the file the suffix that fits its content, or leave it out.",
+    )
+
+
+def _join(given: tuple[PageText, ...]) -> tuple[str, tuple[Page, ...]]:
+    """Clean the pages and put them one after the other; the offsets are right because they are made here."""
+    parts: list[str] = []
+    pages: list[Page] = []
+    at = 0
+    for number, page in enumerate(given, start=1):
+        if parts:
+            parts.append(PAGE_BREAK)
+            at += len(PAGE_BREAK)
+        text = clean(page.text)
+        parts.append(text)
+        pages.append(Page(number, at, at + len(text), page.note))
+        at += len(text)
+    return "".join(parts), tuple(pages)
