@@ -1,0 +1,69 @@
+"""One normal form for what a task asks for, whether written as Pydantic or as JSON Schema.
+
+From it come the JSON Schema text for the grammar, the one rendering of answers, parsing and the shortest
+ending.
+Knows nothing of models, tokens or SQL.
+"""
+
+from __future__ import annotations
+
+from pipeline.schema.answers import check_example, parse, render
+from pipeline.schema.closing import Closed, close, shortest_answer
+from pipeline.schema.folding import Folded, fold
+from pipeline.schema.loading import TaskSchema
+from pipeline.schema.nodes import (
+    ANNOTATION,
+    ITEM_SEPARATOR,
+    KEY_SEPARATOR,
+    Boolean,
+    Choice,
+    Extractive,
+    Field,
+    InOrder,
+    List,
+    Merge,
+    MergeBy,
+    Node,
+    Number,
+    Object,
+    Summary,
+    Text,
+    Typed,
+    Unit,
+    ValueType,
+    Within,
+    any_extractive,
+)
+
+__all__ = [
+    "ANNOTATION",
+    "ITEM_SEPARATOR",
+    "KEY_SEPARATOR",
+    "Boolean",
+    "Choice",
+    "Closed",
+    "Extractive",
+    "Field",
+    "Folded",
+    "InOrder",
+    "List",
+    "Merge",
+    "MergeBy",
+    "Node",
+    "Number",
+    "Object",
+    "Summary",
+    "TaskSchema",
+    "Text",
+    "Typed",
+    "Unit",
+    "ValueType",
+    "Within",
+    "any_extractive",
+    "check_example",
+    "close",
+    "fold",
+    "parse",
+    "render",
+    "shortest_answer",
+]

@@ -1,0 +1,169 @@
+"""The nodes of the normal form, and the annotations a Pydantic schema says the same things with.
+
+The normal form is a tree of the frozen nodes below: what fits a row, its child tables and one JSON object.
+This module knows no JSON Schema beyond the `x-nightdesk` object that its annotations write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]
+Unit = Literal["word", "line"]
+Merge = Literal["first", "last", "confident", "majority", "union"]
+
+Within = Literal["line", "block"]
+
+ITEM_SEPARATOR = ", "
+KEY_SEPARATOR = ": "
+ANNOTATION = "x-nightdesk"
+"""The JSON Schema keyword that carries what JSON Schema has no word for."""
+
+
+class _Annotation:
+    """What Pydantic asks an annotation for: the schema it stands on, with its part of `x-nightdesk` added."""
+
+    __slots__ = ()
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
+        schema: dict[str, Any] = dict(handler(core_schema))
+        schema[ANNOTATION] = {**schema.get(ANNOTATION, {}), **self._says()}
+        return schema
+
+    def _says(self) -> dict[str, object]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Extractive(_Annotation):
+    """Marks a string field as copied from the document.
+
+    Pydantic: `total: Annotated[str, Extractive("money")]`. JSON Schema: `"x-nightdesk": {"type": "money"}`.
+    `type` narrows what may be pointed at; `unit="line"` holds the value to whole lines or runs of lines.
+    """
+
+    type: ValueType = "text"
+    unit: Unit = "word"
+
+    def _says(self) -> dict[str, object]:
+        return {"extractive": True, "type": self.type, "unit": self.unit}
+
+
+@dataclass(frozen=True, slots=True)
+class Typed(_Annotation):
+    """Says what a free string means without holding it to the document: `Annotated[str, Typed("money")]`."""
+
+    type: ValueType
+
+    def _says(self) -> dict[str, object]:
+        return {"extractive": False, "type": self.type}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(_Annotation):
+    """Marks a string field as free words about the document, not from it."""
+
+    def _says(self) -> dict[str, object]:
+        return {"summary": True}
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder(_Annotation):
+    """Marks a list whose items stand one behind the other in the document, each within a line or block if said."""
+
+    within: Within | None = None
+
+    def _says(self) -> dict[str, object]:
+        return {"in_order": True, **({"within": self.within} if self.within else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class MergeBy(_Annotation):
+    """Says which value stays when the chunks of a document differ: `Annotated[str, MergeBy("majority")]`."""
+
+    rule: Merge
+
+    def _says(self) -> dict[str, object]:
+        return {"merge": self.rule}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string. `type` says what it means: a `money` or `date` string is normalised after decoding."""
+
+    min_length: int = 0
+    max_length: int | None = None
+    pattern: str | None = None
+    format: str | None = None
+    type: ValueType = "text"
+    extractive: Extractive | None = None
+    summary: bool = False  # free words about the document, not from it
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number, bounds inclusive unless said."""
+
+    integer: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """true or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An enumeration of strings, numbers or booleans (null is said by the field's `nullable`)."""
+
+    values: tuple[str | int | float | bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """An array."""
+
+    items: Node
+    min_items: int = 0
+    max_items: int | None = None
+    in_order: bool = False  # each item stands behind the one before in the document
+    within: Within | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A named member of an object. Every field is always written; `nullable` allows null for it."""
+
+    name: str
+    node: Node
+    nullable: bool = False
+    description: str = ""
+    merge: Merge = "first"  # a list that says nothing else is joined: "union"
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object with exactly these fields in this order."""
+
+    fields: tuple[Field, ...]
+    description: str = ""
+
+
+Node = Text | Number | Boolean | Choice | List | Object
+
+
+def any_extractive(node: Node) -> bool:
+    """Whether a value in this part of the schema is copied from the document."""
+    match node:
+        case Text():
+            return node.extractive is not None
+        case List():
+            return any_extractive(node.items)
+        case Object():
+            return any(any_extractive(field.node) for field in node.fields)
+    return False
