@@ -1,0 +1,67 @@
+"""Continuous batching over any Backend: token ids and Cursors in, token ids out. No text, no SQL, no clock.
+
+The page that explains it all is `loop.py`. What it stands on is the Backend seam below: a model with a unified
+KV cache of `cells`, in which a cell may belong to several sequences.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
+"""One row of the output head, shape (n_vocab,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One token of a decode call: where it stands and which sequences see it."""
+
+    token: int
+    position: int
+    sequences: tuple[int, ...]
+    logits: bool = False
+
+
+class Backend(Protocol):
+    """A model that decodes rows. Sizes are fixed at its creation; the caller stays within them."""
+
+    n_vocab: int
+    cells: int  # KV cells shared by all sequences
+    max_sequences: int  # sequence ids are 0 .. max_sequences - 1
+    max_batch: int  # rows of one decode call
+    max_outputs: int  # rows with logits of one decode call
+    sequence_limit: int  # positions the model was trained for
+
+    def decode(self, rows: Sequence[Row]) -> None:
+        """Evaluate rows in order; each position must follow its sequences' last one. Raises EngineError."""
+        ...
+
+    def logits(self, row: int) -> Logits:
+        """Logits of the row with this index in the last call, which asked for them. Valid until the next call."""
+        ...
+
+    def copy(self, source: int, target: int) -> None:
+        """Let the empty sequence `target` see everything that `source` sees. Costs no cells."""
+        ...
+
+    def drop(self, sequence: int) -> None:
+        """Forget a sequence; cells that no other sequence sees become free."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...
+
+
+class Halt(enum.Enum):
+    """What the caller's `should_stop()` asks for."""
+
+    NO = "no"
+    DRAIN = "drain"  # begin nothing new, finish what was begun
+    NOW = "now"

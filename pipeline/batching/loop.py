@@ -1,0 +1,210 @@
+"""The loop: admit, schedule, decode, choose, commit, yield.
+
+One context, one thread. Prompts are pulled when a slot is free, so the number of waiting ones does not matter.
+The stretch of prompt that many share is decoded once into a holder sequence and copied into slots by reference.
+An answer's sequence is never cut back: when it ends, all of it is dropped (right for every kind of KV cache).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pipeline.batching import Backend, Halt, Row, ranking
+from pipeline.batching.sampler import choose, forced, log_normaliser
+from pipeline.batching.scheduler import rows_of, schedule
+from pipeline.batching.sequence import Sequence, State
+from pipeline.batching.slots import Key, Ledger
+from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, Stop
+from pipeline.grammars import Constraint
+
+
+class Loop:
+    """Answers prompts in batches. The only writer of its sequences and of its ledger."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        compile: Callable[[ConstraintSpec], Constraint],
+        ledger: Ledger,
+        *,
+        forced_tokens: bool = True,
+    ) -> None:
+        self.backend = backend
+        self.ledger = ledger
+        self.calls = 0
+        self._compile = compile
+        self._forced_tokens = forced_tokens
+        self._active: list[Sequence] = []
+        self._held: Prompt | None = None  # pulled, waiting for room
+        self._unbilled = 0  # shared tokens decoded for nobody yet; the next admitted prompt pays
+
+    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = lambda: Halt.NO) -> Iterator[Completion]:
+        """Completions as they finish, in any order. On `Halt.NOW` unfinished answers are dropped."""
+        source = iter(prompts)
+        try:
+            while (halt := should_stop()) is not Halt.NOW:
+                if halt is Halt.NO:
+                    yield from self._admit(source)
+                if not self._active:
+                    break
+                yield from self._step()
+            if not self._active:
+                self.ledger.check()
+                if self._held is not None and halt is Halt.NO:
+                    raise AssertionError("an idle loop left a prompt that fits")
+        finally:
+            for sequence in self._active:
+                self._release(sequence)
+            self._active.clear()
+
+    def _admit(self, source: Iterator[Prompt]) -> Iterator[Completion]:
+        """Fill free slots. A prompt that could never fit is answered with TOO_LONG."""
+        while self.ledger.busy < self.ledger.num_slots:
+            prompt = self._held or next(source, None)
+            self._held = None
+            if prompt is None:
+                return
+            shared, own = _split(prompt)
+            need = len(own) + prompt.max_tokens
+            if prompt.length + prompt.max_tokens > min(self.backend.sequence_limit, self.ledger.capacity):
+                yield _too_long(prompt)
+                continue
+            key = tuple(segment.hash for segment in shared)
+            if not (self._hold(shared, need) and self.ledger.can_admit(need)):
+                self._held = prompt
+                return
+            slot = self.ledger.admit(need, key)
+            reused = self.ledger.holders[key].length if key else 0
+            if key:
+                self.backend.copy(self.ledger.holders[key].id, slot)
+            cursor = self._compile(prompt.constraint).start()
+            paid, self._unbilled = self._unbilled, 0
+            sequence = Sequence(prompt, cursor, slot, reused, list(own), reused - paid, prefilled=paid)
+            self._active.append(sequence)
+
+    def _hold(self, shared: list[Segment], room: int) -> bool:
+        """Make sure these segments stand in a holder and that `room` cells stay free; False when it must wait."""
+        key: Key = ()
+        for segment in shared:
+            parent, key = key, (*key, segment.hash)
+            if key in self.ledger.holders:
+                self.ledger.touch(key)
+                continue
+            if not self._make_room(len(segment.tokens) + room, key, holder=True):
+                return False
+            start = self.ledger.holders[parent].length if parent else 0
+            holder = self.ledger.open_holder(key, len(segment.tokens), start + len(segment.tokens))
+            if parent:
+                self.backend.copy(self.ledger.holders[parent].id, holder.id)
+            step = self.backend.max_batch
+            for first in range(0, len(segment.tokens), step):
+                tokens = segment.tokens[first : first + step]
+                self._decode([Row(t, start + first + i, (holder.id,)) for i, t in enumerate(tokens)])
+            self._unbilled += len(segment.tokens)
+        return self._make_room(room, key, holder=False)
+
+    def _make_room(self, cells: int, keep: Key, *, holder: bool) -> bool:
+        """Close idle holders, the least recently used first, until there is room."""
+        while not (self.ledger.can_hold(cells) if holder else cells <= self.ledger.free_cells):
+            idle = self.ledger.evictable(keep)
+            if idle is None:
+                return False
+            self.backend.drop(self.ledger.close_holder(idle.key))
+        return True
+
+    def _step(self) -> Iterator[Completion]:
+        """One decode call and what follows from it."""
+        ranking_now = next((s for s in self._active if s.state is State.RANK), None)
+        if ranking_now is not None:
+            self._rank(ranking_now)
+        else:
+            plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
+            rows, ends = rows_of(plan)
+            self._decode(rows)
+            for sequence, take in plan:
+                if sequence.state is State.PREFILL:
+                    sequence.prefilled += take
+                sequence.length += take
+                del sequence.pending[:take]
+            for sequence, row in ends:
+                self._choose(sequence, row)
+        for sequence in [s for s in self._active if s.state is State.DONE]:
+            self._active.remove(sequence)
+            self._release(sequence)
+            yield sequence.completion()
+
+    def _choose(self, sequence: Sequence, row: int) -> None:
+        """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
+        logits = self.backend.logits(row)
+        alternatives = [tuple(a) for a in sequence.cursor.candidates()]
+        if alternatives:
+            normaliser = log_normaliser(logits)
+            sequence.first_logprobs = {a[0]: float(logits[a[0]]) - normaliser for a in alternatives}
+            sequence.alternatives = alternatives
+            sequence.state = State.RANK
+            return
+        prompt = sequence.prompt
+        sequence.append(choose(logits, sequence.cursor.mask(), prompt.temperature, sequence.random))
+        self._follow(sequence)
+
+    def _rank(self, sequence: Sequence) -> None:
+        """Score all alternatives of one sequence and commit the likeliest."""
+        ids = self.ledger.fork_ids
+        size = min(self.ledger.fork_cells, self.backend.max_batch, self.backend.max_outputs)
+        scored: list[tuple[float, tuple[int, ...], tuple[float, ...]]] = []
+        for group in ranking.groups(sequence.alternatives, forks=len(ids), rows=size):
+            tree = ranking.grow(group, ids[: len(group)], sequence.length)
+            if tree.rows:
+                for fork in tree.forks:
+                    self.backend.copy(sequence.slot, fork)
+                self._decode(tree.rows)
+            logits = [self.backend.logits(i) for i in range(len(tree.rows))]
+            values = ranking.score(tree, sequence.first_logprobs, logits)
+            scored += [(sum(v), a, v) for a, v in zip(tree.group, values, strict=True)]
+            if tree.rows:
+                for fork in tree.forks:
+                    self.backend.drop(fork)
+        scored.sort(key=lambda item: (-item[0], item[1]))
+        _, winner, logprobs = scored[0]
+        for choice in ranking.choices(winner, logprobs, [total for total, _, _ in scored]):
+            if sequence.room == 0:
+                break
+            sequence.append(choice)
+        sequence.alternatives = ()
+        self._follow(sequence)
+
+    def _follow(self, sequence: Sequence) -> None:
+        """After a commit: append what the grammar forces, and find out whether the answer is complete."""
+        sequence.state = State.DECODE
+        while not sequence.cursor.done():
+            if sequence.room == 0:
+                sequence.stop = Stop.LENGTH
+                break
+            following = sequence.cursor.forced() if self._forced_tokens else ()
+            if not following:
+                return
+            for token in following[: sequence.room]:
+                sequence.append(forced(token), forced=True)
+        sequence.state = State.DONE
+
+    def _decode(self, rows: list[Row] | tuple[Row, ...]) -> None:
+        self.calls += 1
+        self.backend.decode(rows)
+
+    def _release(self, sequence: Sequence) -> None:
+        self.backend.drop(sequence.slot)
+        self.ledger.release(sequence.slot)
+
+
+def _split(prompt: Prompt) -> tuple[list[Segment], tuple[int, ...]]:
+    """The leading shared segments, and the tokens behind them."""
+    shared: list[Segment] = []
+    for segment in prompt.segments:
+        if not segment.shared:
+            break
+        shared.append(segment)
+    return shared, tuple(t for segment in prompt.segments[len(shared) :] for t in segment.tokens)
+
+
+def _too_long(prompt: Prompt) -> Completion:
+    return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.TOO_LONG)

@@ -1,0 +1,77 @@
+"""One answer on its way: WAITING -> PREFILL -> DECODE (-> RANK -> DECODE ...) -> DONE. Only the loop changes it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence as Tokens
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.batching.sampler import Choice
+from pipeline.data import Completion, Counts, Prompt, Stop, fingerprint
+from pipeline.grammars import Cursor
+
+
+class State(enum.Enum):
+    """Where a sequence stands."""
+
+    PREFILL = "prefill"  # prompt tokens are pending
+    DECODE = "decode"  # one chosen token is pending, perhaps with forced ones behind it
+    RANK = "rank"  # whole alternatives are to be scored
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Sequence:
+    """The state of one answer. `length` counts the positions already in the KV cache."""
+
+    prompt: Prompt
+    cursor: Cursor
+    slot: int
+    length: int
+    pending: list[int]
+    reused: int
+    state: State = State.PREFILL
+    stop: Stop = Stop.END
+    alternatives: Tokens[Tokens[int]] = ()
+    first_logprobs: dict[int, float] = field(default_factory=dict)  # of the alternatives' first tokens
+    scores: list[tuple[float, tuple[float, ...]]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    removed: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    forced: int = 0
+    prefilled: int = 0
+    random: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        seed = int(fingerprint(self.prompt.seed, self.prompt.work_key)[:16], 16)
+        self.random = np.random.default_rng(seed)
+
+    @property
+    def room(self) -> int:
+        """Output tokens left in the budget."""
+        return self.prompt.max_tokens - len(self.tokens)
+
+    def append(self, choice: Choice, *, forced: bool = False) -> None:
+        """Take one output token: into the grammar, the answer and the pending rows."""
+        self.cursor.commit(choice.token)
+        self.tokens.append(choice.token)
+        self.logprobs.append(choice.logprob)
+        self.removed.append(choice.removed)
+        self.gaps.append(choice.gap)
+        self.pending.append(choice.token)
+        self.forced += forced
+
+    def completion(self) -> Completion:
+        """The finished answer."""
+        return Completion(
+            work_key=self.prompt.work_key,
+            tokens=tuple(self.tokens),
+            logprobs=tuple(self.logprobs),
+            removed=tuple(self.removed),
+            gaps=tuple(self.gaps),
+            counts=Counts(self.prefilled, self.reused, self.forced, len(self.tokens) - self.forced),
+            stop=self.stop,
+        )

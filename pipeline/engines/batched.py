@@ -1,0 +1,45 @@
+"""The engine people run: `pipeline.batching` over a backend, shared prompt prefixes, forced tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pipeline.batching import Backend, Halt
+from pipeline.batching.loop import Loop
+from pipeline.batching.slots import Ledger
+from pipeline.data import Completion, ConstraintSpec, Prompt
+from pipeline.engines import never
+from pipeline.grammars import Constraint
+
+HOLDERS = 4  # shared stretches kept at a time: a task's prefix, a document several tasks read, and their successors
+
+
+class Batched:
+    """Continuous batching with N slots."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        compile: Callable[[ConstraintSpec], Constraint],
+        *,
+        slots: int,
+        forks: int,
+        fork_cells: int,
+        forced_tokens: bool = True,
+    ) -> None:
+        ledger = Ledger(cells=backend.cells, holders=HOLDERS, slots=slots, forks=forks, fork_cells=fork_cells)
+        self._backend = backend
+        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens)
+
+    @property
+    def calls(self) -> int:
+        """Decode calls so far."""
+        return self._loop.calls
+
+    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+        """See `pipeline.batching.loop.Loop.run`."""
+        return self._loop.run(prompts, should_stop)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._backend.close()

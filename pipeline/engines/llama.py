@@ -1,0 +1,188 @@
+"""llama.cpp as a Backend, through its C API: load, decode, copy a sequence, drop it, free.
+
+The only module that decodes with llama_cpp. It uses the ctypes functions, not the `Llama` class, which holds one
+sequence. llama.cpp ends the process on a wrong size (ENGINE.md 1.3, 5), so every size is checked before a call.
+It prints nothing: llama.cpp's log goes to `recent_log`, which holds no document text.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import llama_cpp
+import numpy as np
+
+from pipeline.batching import Logits, Row
+from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
+
+recent_log: collections.deque[str] = collections.deque(maxlen=40)
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _keep_log(_level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    line = text.decode("utf-8", "replace").strip()
+    if line and line != ".":
+        recent_log.append(line)
+
+
+_KV_TYPES = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The fixed sizes of a context; see Backend for the first four."""
+
+    cells: int
+    max_sequences: int
+    max_batch: int
+    max_outputs: int
+    ubatch: int
+    threads: int
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    flash_attention: bool = True
+    gpu_layers: int = 0
+
+
+class Llama:
+    """Implements `pipeline.batching.Backend` over one model and one context with a unified KV cache."""
+
+    def __init__(self, path: Path, sizes: Sizes) -> None:
+        """Load. Raises ModelFileError, or ModelDoesNotFit when the context cannot be made."""
+        if not sizes.max_sequences <= sizes.max_batch or not sizes.max_sequences <= sizes.max_outputs:
+            raise EngineError("max_sequences must not exceed max_batch or max_outputs")
+        if sizes.max_sequences > llama_cpp.llama_max_parallel_sequences():
+            raise EngineError(f"{sizes.max_sequences} sequences are more than llama.cpp can hold")
+        self._model = self._context = None
+        llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+        llama_cpp.llama_backend_init()
+        wanted = llama_cpp.llama_model_default_params()
+        wanted.n_gpu_layers = sizes.gpu_layers if sizes.gpu_layers >= 0 else 1 << 16
+        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), wanted)
+        if not self._model:
+            raise ModelFileError(
+                f"llama.cpp cannot load {path}: {_last_error()}",
+                hint="`nightdesk models inspect` says what the file is",
+            )
+        self.sizes = sizes
+        self._context = self._new_context(path, sizes)
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(vocabulary)
+        self.cells: int = llama_cpp.llama_n_ctx(self._context)
+        self.max_sequences = sizes.max_sequences
+        self.max_batch = sizes.max_batch
+        self.max_outputs = sizes.max_outputs
+        self.sequence_limit: int = llama_cpp.llama_model_n_ctx_train(self._model)
+        self._outputs = 0
+
+        size = sizes.max_batch
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._num_sequences = np.zeros(size, np.int32)
+        self._sequences = np.zeros((size, sizes.max_sequences), np.int32)
+        self._wanted = np.zeros(size, np.int8)
+        starts = self._sequences.ctypes.data + np.arange(size, dtype=np.uint64) * self._sequences.strides[0]
+        self._sequence_pointers = starts.astype(np.uintp)
+        fields = dict(llama_cpp.llama_batch._fields_)
+        self._batch = llama_cpp.llama_batch()
+        self._batch.token = _view(self._token, fields["token"])
+        self._batch.pos = _view(self._position, fields["pos"])
+        self._batch.n_seq_id = _view(self._num_sequences, fields["n_seq_id"])
+        self._batch.seq_id = _view(self._sequence_pointers, fields["seq_id"])
+        self._batch.logits = _view(self._wanted, fields["logits"])
+
+    def _new_context(self, path: Path, sizes: Sizes) -> object:
+        wanted = llama_cpp.llama_context_default_params()
+        wanted.n_ctx = sizes.cells
+        wanted.n_batch = sizes.max_batch
+        wanted.n_ubatch = min(sizes.ubatch, sizes.max_batch)
+        wanted.n_seq_max = sizes.max_sequences
+        wanted.n_outputs_max = sizes.max_outputs
+        wanted.n_threads = wanted.n_threads_batch = sizes.threads
+        wanted.type_k = wanted.type_v = _KV_TYPES[sizes.kv_type]
+        wanted.kv_unified = True
+        wanted.swa_full = True
+        wanted.flash_attn_type = (
+            llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if sizes.flash_attention
+            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        context = llama_cpp.llama_init_from_model(self._model, wanted)
+        if not context:
+            self.close()
+            raise ModelDoesNotFit(
+                f"llama.cpp cannot make a context of {sizes.cells} cells for {path}: {_last_error()}",
+                hint="fewer slots or a smaller context need less memory",
+            )
+        return context
+
+    def decode(self, rows: Sequence[Row]) -> None:
+        """See Backend. The GIL is free while llama.cpp computes."""
+        if self._context is None:
+            raise EngineError("the model is closed")
+        size = len(rows)
+        outputs = sum(row.logits for row in rows)
+        if not 0 < size <= self.max_batch or outputs > self.max_outputs:
+            raise EngineError(f"{size} rows with {outputs} outputs do not fit one call")
+        self._token[:size] = [row.token for row in rows]
+        self._position[:size] = [row.position for row in rows]
+        self._num_sequences[:size] = [len(row.sequences) for row in rows]
+        self._wanted[:size] = [row.logits for row in rows]
+        for index, row in enumerate(rows):
+            self._sequences[index, : len(row.sequences)] = row.sequences
+        tokens, sequences = self._token[:size], self._sequences[:size, 0]
+        if tokens.min() < 0 or tokens.max() >= self.n_vocab or sequences.max() >= self.max_sequences:
+            raise EngineError("a token or sequence id is out of range")
+        self._batch.n_tokens = size
+        code = llama_cpp.llama_decode(self._context, self._batch)
+        if code != 0:
+            meaning = {1: "the KV cache is full", 2: "aborted", -1: "the batch is invalid"}
+            raise EngineError(
+                f"llama_decode returned {code} ({meaning.get(code, 'fatal')}): {_last_error()}",
+                hint="run it again; finished answers are kept",
+            )
+
+    def logits(self, row: int) -> Logits:
+        """See Backend."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        if not pointer:
+            raise EngineError(f"row {row} has no logits")
+        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+
+    def copy(self, source: int, target: int) -> None:
+        """See Backend."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def drop(self, sequence: int) -> None:
+        """See Backend."""
+        if self._context is not None:
+            llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def close(self) -> None:
+        """Free context and model; closing twice is harmless."""
+        if self._context:
+            llama_cpp.llama_free(self._context)
+        if self._model:
+            llama_cpp.llama_model_free(self._model)
+        self._context = self._model = None
+
+
+def _view(array: np.ndarray, pointer: type) -> ctypes._Pointer:  # type: ignore[type-arg]
+    return ctypes.cast(array.ctypes.data, pointer)
+
+
+def _last_error() -> str:
+    with contextlib.suppress(IndexError):
+        return recent_log[-1]
+    return "no reason given"

@@ -1,0 +1,92 @@
+"""The slow twin: one prompt at a time, nothing shared, nothing forced, alternatives scored one after the other.
+
+It exists to be obviously right. On a backend whose logits do not depend on the batch, its answers equal the batched
+engine's, token for token; tests and `--engine naive` compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pipeline.batching import Backend, Halt, Row, ranking
+from pipeline.batching import sequence as batching
+from pipeline.batching.sampler import choose, log_normaliser
+from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Stop
+from pipeline.engines import never
+from pipeline.grammars import Constraint
+
+ANSWER, FORK = 0, 1
+
+
+class Naive:
+    """One prompt at a time over any backend."""
+
+    def __init__(self, backend: Backend, compile: Callable[[ConstraintSpec], Constraint]) -> None:
+        self.calls = 0
+        self._backend = backend
+        self._compile = compile
+
+    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+        """Completions in the order of the prompts."""
+        for prompt in prompts:
+            if should_stop() is not Halt.NO:
+                return
+            yield self._answer(prompt)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._backend.close()
+
+    def _answer(self, prompt: Prompt) -> Completion:
+        backend = self._backend
+        if prompt.length + prompt.max_tokens > min(backend.cells, backend.sequence_limit):
+            return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.TOO_LONG)
+        tokens = [token for segment in prompt.segments for token in segment.tokens]
+        cursor = self._compile(prompt.constraint).start()
+        answer = batching.Sequence(prompt, cursor, ANSWER, 0, tokens, reused=0, prefilled=len(tokens))
+        while not cursor.done():
+            if answer.room == 0:
+                answer.stop = Stop.LENGTH
+                break
+            row = self._decode(ANSWER, answer.pending, answer.length)
+            answer.length += len(answer.pending)
+            answer.pending.clear()
+            alternatives = [tuple(a) for a in cursor.candidates()]
+            if alternatives:
+                self._rank(answer, alternatives, row)
+            else:
+                logits = backend.logits(row)
+                answer.append(choose(logits, cursor.mask(), prompt.temperature, answer.random))
+        backend.drop(ANSWER)
+        return answer.completion()
+
+    def _rank(self, answer: batching.Sequence, alternatives: list[tuple[int, ...]], row: int) -> None:
+        logits = self._backend.logits(row)
+        normaliser = log_normaliser(logits)
+        firsts = {a[0]: float(logits[a[0]]) - normaliser for a in alternatives}
+        scored = []
+        for alternative in alternatives:
+            values = [firsts[alternative[0]]]
+            self._backend.copy(ANSWER, FORK)
+            for depth, token in enumerate(alternative[:-1]):
+                row = self._decode(FORK, [token], answer.length + depth)
+                logits = self._backend.logits(row)
+                values.append(float(logits[alternative[depth + 1]]) - log_normaliser(logits))
+            self._backend.drop(FORK)
+            scored.append((sum(values), alternative, tuple(values)))
+        scored.sort(key=lambda item: (-item[0], item[1]))
+        _, winner, logprobs = scored[0]
+        for choice in ranking.choices(winner, logprobs, [total for total, _, _ in scored]):
+            if answer.room:
+                answer.append(choice)
+
+    def _decode(self, sequence: int, tokens: Sequence[int], position: int) -> int:
+        """Decode tokens of one sequence; returns the index of the row that has logits."""
+        step = self._backend.max_batch
+        for first in range(0, len(tokens), step):
+            part = tokens[first : first + step]
+            last = len(part) - 1
+            rows = [Row(token, position + first + i, (sequence,), logits=i == last) for i, token in enumerate(part)]
+            self.calls += 1
+            self._backend.decode(rows)
+        return last

@@ -1,0 +1,108 @@
+"""A backend without a model, for tests and rehearsals. It keeps KV cells of its own.
+
+Logits are a function of the (token, position) pairs that a row can see, and of nothing else: a wrong slot, copy or
+position gives another answer, a right one the same answer in every batch. A bias towards closing characters keeps
+answers short; otherwise the words are noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.batching import Logits, Row
+from pipeline.data import Vocabulary
+from pipeline.errors import EngineError
+
+_CLOSING = b'"]}'
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _scramble(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """splitmix64's finaliser (Steele, Lea, Flood 2014): equal inputs equal outputs, neighbours far apart."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+class Scripted:
+    """Implements `pipeline.batching.Backend`; up to 64 sequences."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        cells: int = 8192,
+        max_sequences: int = 64,
+        max_batch: int = 2048,
+        max_outputs: int = 256,
+        sequence_limit: int = 1 << 20,
+    ) -> None:
+        if max_sequences > 64:
+            raise EngineError("the scripted backend keeps its sequences in 64 bits")
+        self.n_vocab = len(vocabulary.pieces)
+        self.cells = cells
+        self.max_sequences = max_sequences
+        self.max_batch = max_batch
+        self.max_outputs = max_outputs
+        self.sequence_limit = sequence_limit
+        self._value = np.zeros(cells, np.uint64)  # scrambled (token, position)
+        self._owners = np.zeros(cells, np.uint64)  # one bit a sequence
+        self._length = [0] * max_sequences
+        self._ids = np.arange(self.n_vocab, dtype=np.uint64) * _MIX
+        self._bias = np.zeros(self.n_vocab, np.float32)
+        for token, piece in enumerate(vocabulary.pieces):
+            if piece and all(byte in _CLOSING for byte in piece):
+                self._bias[token] = 2.0
+        self._logits: dict[int, Logits] = {}
+
+    def decode(self, rows: Sequence[Row]) -> None:
+        """See Backend. Raises EngineError for what would make llama.cpp fail or abort."""
+        if not 0 < len(rows) <= self.max_batch:
+            raise EngineError(f"{len(rows)} rows in a call of at most {self.max_batch}")
+        if sum(row.logits for row in rows) > self.max_outputs:
+            raise EngineError("too many rows with logits")
+        free = np.flatnonzero(self._owners == 0)
+        if len(free) < len(rows):
+            raise EngineError("the KV cache is full")
+        self._logits.clear()
+        for index, row in enumerate(rows):
+            owners = np.uint64(0)
+            for sequence in row.sequences:
+                if row.position != self._length[sequence]:
+                    raise EngineError(
+                        f"position {row.position} in sequence {sequence} of length {self._length[sequence]}"
+                    )
+                self._length[sequence] += 1
+                owners |= np.uint64(1 << sequence)
+            cell = free[index]
+            pair = np.array([(row.token << 32) | row.position], np.uint64)
+            self._value[cell] = _scramble(pair * _MIX)[0]
+            self._owners[cell] = owners
+            if row.logits:
+                seen = self._value[(self._owners & np.uint64(1 << row.sequences[0])) != 0]
+                state = np.add.reduce(seen, dtype=np.uint64)
+                noise = _scramble(self._ids + state)
+                self._logits[index] = (noise >> np.uint64(40)).astype(np.float32) / np.float32(2**22) + self._bias
+
+    def logits(self, row: int) -> Logits:
+        """See Backend."""
+        return self._logits[row]
+
+    def copy(self, source: int, target: int) -> None:
+        """See Backend."""
+        if self._length[target]:
+            raise EngineError(f"sequence {target} is not empty")
+        mine = (self._owners & np.uint64(1 << source)) != 0
+        self._owners[mine] |= np.uint64(1 << target)
+        self._length[target] = self._length[source]
+
+    def drop(self, sequence: int) -> None:
+        """See Backend."""
+        self._owners &= ~np.uint64(1 << sequence)
+        self._length[sequence] = 0
+
+    def close(self) -> None:
+        """Nothing to free."""
