@@ -36,9 +36,7 @@ def parse(schema: TaskSchema, text: str) -> dict[str, object]:
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         # The decoder's message is dropped: it may quote the answer.
-        raise AnswerError(
-            "The answer is not JSON.", hint="Raise the output budget, or see the raw answer."
-        ) from error
+        raise AnswerError("The answer is not JSON.", hint="Raise the output budget, or see the raw answer.") from error
     broken = best_match(_validator(schema.json_schema).iter_errors(values))
     if broken is not None:
         raise AnswerError(f"{_said(broken)}.", hint="See the raw answer.")
@@ -97,9 +95,7 @@ def _missing(node: Node, value: object, path: str, source: str) -> list[str]:
         case Text(), str() if node.extractive is not None:
             return [path] if fold(value).text not in source else []
         case List(), list():
-            return [
-                m for i, item in enumerate(value) for m in _missing(node.items, item, f"{path}[{i}]", source)
-            ]
+            return [m for i, item in enumerate(value) for m in _missing(node.items, item, f"{path}[{i}]", source)]
         case Object(), dict():
             return [
                 m

@@ -116,7 +116,7 @@ class _Reader:
         elif not self.ended and isinstance(node, Object):
             return self.object(node, path)
         elif not self.ended and isinstance(node, List):
-            return self.list(node, path)
+            return self.array(node, path)
         elif (raw := self._scalar(node)) is not None:
             return _Part(raw, _loads(raw), True)
         self.cut.append(path)
@@ -144,7 +144,7 @@ class _Reader:
         self.fixed("}")
         return "{" + ITEM_SEPARATOR.join(texts) + "}", values, touched
 
-    def list(self, node: List, path: str) -> _Part:
+    def array(self, node: List, path: str) -> _Part:
         """A list; its last item goes where nothing of it was finished. Without its end the list is cut."""
         parts: list[_Part] = []
         self.fixed("[")
@@ -166,9 +166,7 @@ class _Reader:
         texts = [part.text for part in parts]
         texts += [dumps(_shortest(node.items))] * (node.min_items - len(texts))
         kept = [part.value for part in parts]
-        return _Part(
-            "[" + ITEM_SEPARATOR.join(texts) + "]", kept if kept or whole else None, bool(kept) or whole
-        )
+        return _Part("[" + ITEM_SEPARATOR.join(texts) + "]", kept if kept or whole else None, bool(kept) or whole)
 
     def _scalar(self, node: Node) -> str | None:
         """The text of a finished scalar; None where the prefix ends within it."""
@@ -204,9 +202,7 @@ class _Reader:
             raise self._wrong()
 
     def _wrong(self) -> AnswerError:
-        return AnswerError(
-            f"The answer leaves the schema at character {self.position}.", hint="See the raw answer."
-        )
+        return AnswerError(f"The answer leaves the schema at character {self.position}.", hint="See the raw answer.")
 
 
 def _loads(raw: str) -> object:

@@ -127,14 +127,10 @@ def _run(path: Path) -> ModuleType:
         raise
     except SyntaxError as error:
         del sys.modules[name]
-        raise SchemaError(
-            f"{path}:{error.lineno}: {error.msg}.", hint="The file is not valid Python."
-        ) from error
+        raise SchemaError(f"{path}:{error.lineno}: {error.msg}.", hint="The file is not valid Python.") from error
     except Exception as error:
         del sys.modules[name]
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
-        ]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         place = f"{path}:{lines[-1]}" if lines else str(path)
         raise SchemaError(f"{place}: {type(error).__name__}: {_first_line(error)}") from error
     finally:

@@ -70,7 +70,7 @@ class Summary(_Annotation):
 
 @dataclass(frozen=True, slots=True)
 class InOrder(_Annotation):
-    """Marks a list whose items stand one behind the other in the document, each within a line or block if said."""
+    """Marks a list whose items stand one behind the other in the document, each in one line or block if said."""
 
     within: Within | None = None
 

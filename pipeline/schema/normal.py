@@ -50,9 +50,7 @@ _MAX_DEPTH = 20
 def read(schema: Json) -> Object:
     """The normal form of this JSON Schema. Raises SchemaError naming the keyword and where it stands."""
     if not isinstance(schema, Mapping):
-        raise SchemaError(
-            "A schema is a JSON object.", hint='Begin with {"type": "object", "properties": ...}.'
-        )
+        raise SchemaError("A schema is a JSON object.", hint='Begin with {"type": "object", "properties": ...}.')
     node, nullable, _ = _Reader(schema).node(schema, "", ())
     if nullable or not isinstance(node, Object):
         raise SchemaError(
@@ -117,9 +115,7 @@ class _Reader:
                 return self._object(schema, at, refs), nullable, self._own(noted, at, set())
             case None:
                 self._only(schema, set(), at)
-                raise _refuse(
-                    at, "`type` is missing", "Say string, number, integer, boolean, array or object."
-                )
+                raise _refuse(at, "`type` is missing", "Say string, number, integer, boolean, array or object.")
             case other:
                 raise _refuse(at, f"`type` {other!r} cannot be kept in a column")
 
@@ -161,9 +157,7 @@ class _Reader:
         """Every keyword that is not understood here is refused: ignoring it would change the meaning."""
         for keyword in schema:
             if keyword not in known and keyword not in _SILENT:
-                raise _refuse(
-                    at, f"`{keyword}` is not supported", "Leave it out, or say it in the instructions."
-                )
+                raise _refuse(at, f"`{keyword}` is not supported", "Leave it out, or say it in the instructions.")
 
     def _own(self, noted: dict[str, object], at: str, known: set[str]) -> dict[str, object]:
         for key in noted:
@@ -204,9 +198,7 @@ class _Reader:
         if high is not None and (low or 0) > high:
             raise _refuse(at, "`minLength` is greater than `maxLength`")
         if format_ is not None and format_ not in FORMATS:
-            raise _refuse(
-                at, f"`format` {format_!r} is not supported", f"Known: {', '.join(sorted(FORMATS))}."
-            )
+            raise _refuse(at, f"`format` {format_!r} is not supported", f"Known: {', '.join(sorted(FORMATS))}.")
         value_type = _one_of(noted, "type", get_args(ValueType), at) or "text"
         unit = _one_of(noted, "unit", get_args(Unit), at) or "word"
         extractive = _flag(noted, "extractive", at, default="type" in noted or "unit" in noted)
@@ -265,9 +257,7 @@ class _Reader:
             raise _refuse(at, "`items` is missing", "Say what the list holds.")
         items, nullable, _ = self.node(schema["items"], f"{at}/items", refs)
         if nullable:
-            raise _refuse(
-                f"{at}/items", "Items that may be null stand", "Leave missing items out of the list."
-            )
+            raise _refuse(f"{at}/items", "Items that may be null stand", "Leave missing items out of the list.")
         if isinstance(items, List):
             raise _refuse(f"{at}/items", "A list of lists stands", "Use a list of objects.")
         in_order = _flag(noted, "in_order", at)
@@ -279,9 +269,7 @@ class _Reader:
     def _object(self, schema: Json, at: str, refs: tuple[str, ...]) -> Object:
         self._only(schema, _OBJECT, at)
         if schema.get("additionalProperties", False) is not False:
-            raise _refuse(
-                at, "`additionalProperties` is not supported", "A table has fixed columns: name each field."
-            )
+            raise _refuse(at, "`additionalProperties` is not supported", "A table has fixed columns: name each field.")
         properties = schema.get("properties")
         if not isinstance(properties, Mapping) or not properties:
             raise _refuse(at, "`properties` is missing or empty", "Name at least one field.")
@@ -293,9 +281,7 @@ class _Reader:
         for name, inner in properties.items():
             place = f"{at}/properties/{name.replace('~', '~0').replace('/', '~1')}"
             if not name or name.casefold() in seen:
-                raise _refuse(
-                    place, "`properties` holds a name that is empty or differs from another in case only"
-                )
+                raise _refuse(place, "`properties` holds a name that is empty or differs from another in case only")
             seen.add(name.casefold())
             node, nullable, noted = self.node(inner, place, refs)
             merge = _one_of(noted, "merge", get_args(Merge), place)

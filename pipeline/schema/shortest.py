@@ -47,9 +47,7 @@ def shortest_text(node: Text) -> str:
         if node.pattern is not None:
             raise SchemaError("`pattern` stands beside `format`", hint="Say one of them.")
         if not node.min_length <= len(value) <= (node.max_length or len(value)):
-            raise SchemaError(
-                "`format` and the length bounds exclude each other or are not supported together"
-            )
+            raise SchemaError("`format` and the length bounds exclude each other or are not supported together")
         return value
     if node.pattern is None:
         return "a" * node.min_length
@@ -70,18 +68,12 @@ def shortest_number(node: Number) -> int | float | None:
 
     lows = [bound for bound in (node.minimum, node.exclusive_minimum) if bound is not None]
     highs = [bound for bound in (node.maximum, node.exclusive_maximum) if bound is not None]
-    near = [0] + [
-        whole + step for bound in lows + highs for whole in (math.floor(bound),) for step in (-1, 0, 1, 2)
-    ]
+    near = [0] + [whole + step for bound in lows + highs for whole in (math.floor(bound),) for step in (-1, 0, 1, 2)]
     tries: list[int | float] = [value for value in near if fits(value)]
     if not tries and not node.integer and lows and highs:
         low, high = max(lows), min(highs)
         for digits in range(1, 18):
-            tries = [
-                t
-                for t in (round(low, digits), round((low + high) / 2, digits), round(high, digits))
-                if fits(t)
-            ]
+            tries = [t for t in (round(low, digits), round((low + high) / 2, digits), round(high, digits)) if fits(t)]
             if tries:
                 break
     return min(tries, key=lambda value: (len(repr(value)), value)) if tries else None
@@ -119,9 +111,7 @@ class _Automaton:
 
     def _state(self) -> int:
         if len(self.edges) >= _MAX_STATES:
-            raise SchemaError(
-                "`pattern` is too large", hint="Use smaller repeats, or minLength and maxLength."
-            )
+            raise SchemaError("`pattern` is too large", hint="Use smaller repeats, or minLength and maxLength.")
         self.edges.append([])
         return len(self.edges) - 1
 

@@ -1,0 +1,137 @@
+"""Constraints by llguidance: compiled in milliseconds, exact or refused, with forced tokens. The default.
+
+The one module that imports llguidance. Its error texts can quote the answer; only compile errors about a schema
+are passed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import llguidance
+import numpy as np
+
+from pipeline.data import ConstraintSpec, Vocabulary
+from pipeline.errors import AnswerError, EngineError, SchemaError
+from pipeline.grammars import Mask
+from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR
+
+_SEPARATORS = {
+    "whitespace_flexible": False,
+    "item_separator": re.escape(ITEM_SEPARATOR).replace("\\ ", " "),
+    "key_separator": re.escape(KEY_SEPARATOR).replace("\\ ", " "),
+}
+_KEPT = 64  # compiled schemas
+
+
+class _Tokenizer:
+    """What llguidance asks of a tokenizer."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.tokens = list(vocabulary.pieces)
+        self.special_token_ids = [token for token, piece in enumerate(vocabulary.pieces) if not piece]
+        self.eos_token_id = min(vocabulary.eog)
+        self.bos_token_id = vocabulary.bos
+        self._encode = vocabulary.encode
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return self._encode(text if isinstance(text, bytes) else text.encode())
+
+
+class Engine:
+    """llguidance over one vocabulary. Keeps what it compiled last."""
+
+    name = "llguidance"
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._tokenizer = llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(_Tokenizer(vocabulary)),
+            n_vocab=len(vocabulary.pieces),
+            eos_token=sorted(vocabulary.eog),
+        )
+        self._words = -(-len(vocabulary.pieces) // 32)
+        self._compiled: OrderedDict[ConstraintSpec, Constraint] = OrderedDict()
+
+    def compile(self, spec: ConstraintSpec) -> Constraint:
+        """Compile; equal specs give the same object. Raises SchemaError that names the keyword it cannot hold."""
+        if spec in self._compiled:
+            self._compiled.move_to_end(spec)
+            return self._compiled[spec]
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(spec.schema, overrides=_SEPARATORS)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise SchemaError(
+                f"llguidance does not take this schema: {_reason(matcher.get_error())}.",
+                hint="Leave the keyword out; the instructions can still ask for it.",
+            )
+        constraint = Constraint(matcher, self._words)
+        self._compiled[spec] = constraint
+        while len(self._compiled) > _KEPT:
+            self._compiled.popitem(last=False)
+        return constraint
+
+
+class Constraint:
+    """A matcher at its beginning; each answer works on a copy."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, words: int) -> None:
+        self._matcher = matcher
+        self._words = words
+
+    def start(self) -> Cursor:
+        """A cursor at the beginning."""
+        return Cursor(self._matcher.deep_copy(), self._words)
+
+
+class Cursor:
+    """One answer's matcher."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, words: int) -> None:
+        self._matcher = matcher
+        self._mask: Mask = np.zeros(words, dtype=np.int32)
+
+    def mask(self) -> Mask:
+        """The tokens that may come next, in a buffer that the next call overwrites."""
+        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        self._check()
+        return self._mask
+
+    def forced(self) -> Sequence[int]:
+        """Tokens that must come next, canonically tokenised."""
+        if self.done():
+            return ()
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        self._check()
+        return tokens
+
+    def candidates(self) -> Sequence[Sequence[int]]:
+        """None: a plain schema has no spans to choose from."""
+        return ()
+
+    def commit(self, token: int) -> None:
+        """Append a token that `mask()` allows, or one of `forced()`."""
+        if self.done():
+            raise EngineError("A token came behind the end of an answer.")
+        if not self._matcher.consume_token(token):
+            self._check()
+
+    def done(self) -> bool:
+        """The answer is complete and nothing may follow."""
+        return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    def _check(self) -> None:
+        if not self._matcher.is_error():
+            return
+        # The error's own text shows the answer's tokens: it must not travel.
+        if "TooComplex" in self._matcher.stop_reason() and "doesn't satisfy" not in self._matcher.get_error():
+            raise AnswerError(
+                "The answer took the grammar beyond its limits.", hint="Simplify the schema or lower its maxLength."
+            )
+        raise EngineError("A token was committed that the grammar does not allow.")
+
+
+def _reason(error: str) -> str:
+    """The first line of a compile error, which speaks of the schema."""
+    return (error.strip().splitlines() or ["no reason given"])[0][:300].rstrip(".")
