@@ -1,0 +1,225 @@
+"""A task, a tokenizer and a chat template -> prompts: a shared prefix, then the document's chunk.
+
+Template parts are tokenised with their special tokens; texts of documents, examples and instructions without, so
+that no text can change the structure of a prompt. Between two special tokens everything is tokenised in one go, as
+the model was trained. The one further cut, where the shared prefix ends, is a line end or a special token.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.data import ConstraintSpec, Prompt, Segment, fingerprint
+from pipeline.errors import ModelDoesNotFit, ModelFileError, PromptTooLong
+from pipeline.models import TokenizerLike
+from pipeline.prompting.tasks import Task
+from pipeline.prompting.templates import (
+    PINNED_DATE,
+    ChatTemplate,
+    Part,
+    Placeholder,
+    Turn,
+    close_thinking,
+)
+from pipeline.schema import any_extractive
+
+_DOCUMENT = Placeholder("document")
+_INSTRUCTIONS = Placeholder("instructions")
+_PROBE = "A"  # stands for the text behind a cut: the token before it can depend on what follows
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A stretch of a prompt as `nightdesk check --show-prompt` prints it."""
+
+    text: str = field(repr=False)
+    tokens: int
+    special: bool
+    shared: bool
+
+
+class PromptBuilder:
+    """Builds the prompts of one task for one model. Everything before the chunk is tokenised once."""
+
+    def __init__(
+        self,
+        task: Task,
+        tokenizer: TokenizerLike,
+        *,
+        template: str | None = None,
+        date: datetime.date = PINNED_DATE,
+    ) -> None:
+        """`template` is Jinja text; default: the task's, then the model's own. Raises ModelFileError."""
+        source = template or task.options.template or tokenizer.template
+        if source is None:
+            raise ModelFileError(
+                "The model file carries no chat template.",
+                hint="Set `template` in the task's [options] to the name of a format or to a Jinja file.",
+            )
+        self.task = task
+        self._tokenizer = tokenizer
+        chat = ChatTemplate(
+            source,
+            bos="" if tokenizer.bos is None else tokenizer.token_text(tokenizer.bos),
+            eos="" if tokenizer.eos is None else tokenizer.token_text(tokenizer.eos),
+            date=date,
+            origin="model" if source == tokenizer.template else "task",
+        )
+        self._texts = {"instructions": task.instructions}
+        for number, example in enumerate(task.examples):
+            self._texts[f"text {number}"] = example.text
+            self._texts[f"answer {number}"] = example.answer
+        self._cut(self._runs(_lay_out(chat, len(task.examples))))
+        self.parts: Mapping[str, str] = {
+            **task.parts,
+            "template": fingerprint(source, date.isoformat()),
+        }
+
+    @property
+    def prefix(self) -> Segment:
+        """Everything before the chunk that all prompts of this task share."""
+        return self._prefix
+
+    def build(self, chunk_text: str) -> tuple[Segment, ...]:
+        """The segments of the prompt for this chunk: the shared prefix, if there is one, and the rest."""
+        tail = self._tokenizer.encode_data(self._before + chunk_text.strip() + self._after, first=not self._head)
+        rest = Segment.of([*tail, *self._suffix])
+        return (self._prefix, rest) if self._prefix.tokens else (rest,)
+
+    def prompt(self, chunk_text: str, work_key: str, *, temperature: float = 0.0, seed: int = 0) -> Prompt:
+        """The question to the model about this chunk."""
+        schema = self.task.schema
+        constraint = ConstraintSpec(schema.json_schema, chunk_text if any_extractive(schema.root) else None)
+        return Prompt(
+            work_key=work_key,
+            segments=self.build(chunk_text),
+            constraint=constraint,
+            max_tokens=self.task.options.max_answer_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the longest sequence the task's budgets allow: prefix, a full chunk, a full answer."""
+        options = self.task.options
+        frame = sum(len(segment.tokens) for segment in self.build(""))
+        return frame + options.chunk_tokens + options.max_answer_tokens
+
+    def check_fits(self, n_ctx: int) -> None:
+        """Raise ModelDoesNotFit where a full chunk and its answer would not fit a sequence of `n_ctx` tokens."""
+        if self.most_tokens > n_ctx:
+            options = self.task.options
+            fixed = self.most_tokens - options.chunk_tokens - options.max_answer_tokens
+            raise ModelDoesNotFit(
+                f"Task {self.task.name}: prefix {fixed:,} + chunk {options.chunk_tokens:,} + answer "
+                f"{options.max_answer_tokens:,} tokens = {self.most_tokens:,}, and the context holds {n_ctx:,}.",
+                hint="Use a larger context, fewer or shorter examples, or smaller chunk_tokens in the task.",
+            )
+
+    def check_prompt(self, prompt: Prompt, n_ctx: int) -> None:
+        """Raise PromptTooLong where this prompt and its answer would not fit."""
+        if prompt.length + prompt.max_tokens > n_ctx:
+            raise PromptTooLong(
+                f"The prompt has {prompt.length:,} tokens and the answer may take {prompt.max_tokens:,}; "
+                f"the context holds {n_ctx:,}.",
+                hint="Use a larger context or smaller chunk_tokens in the task.",
+            )
+
+    def describe(self, chunk_text: str) -> tuple[Shown, ...]:
+        """The prompt in stretches, special tokens and the shared prefix told apart."""
+        shown: list[Shown] = []
+        for segment in self.build(chunk_text):
+            text: list[int] = []
+            for token in (*segment.tokens, None):
+                if token is not None and token not in self._tokenizer.markup.tokens:
+                    text.append(token)
+                    continue
+                if text:
+                    plain = self._tokenizer.vocabulary.decode(text).decode("utf-8", "replace")
+                    shown.append(Shown(plain, len(text), special=False, shared=segment.shared))
+                    text = []
+                if token is not None:
+                    name = self._tokenizer.token_text(token)
+                    shown.append(Shown(name, 1, special=True, shared=segment.shared))
+        return tuple(shown)
+
+    def _runs(self, parts: Sequence[Part]) -> list[int | list[Part]]:
+        """The rendered template as special tokens and the runs of text between them."""
+        runs: list[int | list[Part]] = []
+        for part in parts:
+            pieces = self._tokenizer.markup.split(part) if isinstance(part, str) else [part]
+            for piece in pieces:
+                if isinstance(piece, int):
+                    runs.append(piece)
+                elif runs and isinstance(runs[-1], list):
+                    runs[-1].append(piece)
+                else:
+                    runs.append([piece])
+        bos = self._tokenizer.bos
+        if self._tokenizer.add_bos and bos is not None and runs[0] != bos:
+            runs.insert(0, bos)
+        while bos is not None and runs[:2] == [bos, bos]:
+            del runs[0]
+        return runs
+
+    def _cut(self, runs: Sequence[int | list[Part]]) -> None:
+        """Tokenise what stands before and behind the chunk; keep the text that shares its run with it."""
+        index = next(i for i, run in enumerate(runs) if isinstance(run, list) and _DOCUMENT in run)
+        run = runs[index]
+        assert isinstance(run, list)  # noqa: S101 - said by the line before
+        place = run.index(_DOCUMENT)
+        before, self._after = self._join(run[:place]), self._join(run[place + 1 :])
+        cut = before.rfind("\n") + 1
+        self._head, self._before = before[:cut], before[cut:]
+        self._prefix = Segment.of([*self._tokens(runs[:index]), *self._up_to_a_line_end(self._head)], shared=True)
+        self._suffix = self._tokens(runs[index + 1 :])
+
+    def _tokens(self, runs: Sequence[int | list[Part]]) -> list[int]:
+        ids: list[int] = []
+        for run in runs:
+            if isinstance(run, int):
+                ids.append(run)
+            else:
+                ids += self._tokenizer.encode_data(self._join(run), first=True)
+        return ids
+
+    def _up_to_a_line_end(self, head: str) -> list[int]:
+        """The tokens of `head` as they are when text follows: GPT-2's family splits the last line end off."""
+        if not head:
+            return []
+        probe = self._tokenizer.encode_data(_PROBE)
+        joint = self._tokenizer.encode_data(head + _PROBE, first=True)
+        if joint[-len(probe) :] == probe:
+            return joint[: -len(probe)]
+        return self._tokenizer.encode_data(head, first=True)
+
+    def _join(self, parts: Sequence[Part]) -> str:
+        return "".join(part if isinstance(part, str) else self._texts[part.name] for part in parts)
+
+
+def _lay_out(chat: ChatTemplate, examples: int) -> tuple[Part, ...]:
+    """Render the first layout the template takes: system turn and examples as turns; then with less of both."""
+    texts = [Placeholder(f"text {number}") for number in range(examples)]
+    answers = [Placeholder(f"answer {number}") for number in range(examples)]
+    turns: list[Turn] = []
+    for text, answer in zip(texts, answers, strict=True):
+        turns += [("user", (text,)), ("assistant", (answer,))]
+    turns.append(("user", (_DOCUMENT,)))
+    system: Turn = ("system", (_INSTRUCTIONS,))
+    led: list[Turn] = [("user", (_INSTRUCTIONS, "\n\n", *turns[0][1])), *turns[1:]]
+    plain: list[Part] = [_INSTRUCTIONS]
+    for text, answer in zip(texts, answers, strict=True):
+        plain += ["\n\n", text, "\n\n", answer]
+    for layout in ([system, *turns], led, [("user", (*plain, "\n\n", _DOCUMENT))]):
+        parts = chat.render(layout)
+        if parts is not None:
+            tail = parts[-1] if isinstance(parts[-1], str) else ""
+            closing = close_thinking(tail)
+            return (*parts, closing) if closing else parts
+    raise ModelFileError(
+        f"The chat template of the {chat.origin} refuses a system turn, examples as turns, and a single user turn.",
+        hint="Set `template` in the task's [options] to the name of a format or to a Jinja file.",
+    )

@@ -1,0 +1,162 @@
+"""A chat template rendered with placeholders: what the template wrote, and where the texts go.
+
+The GGUF's own Jinja template runs in jinja2's sandbox. It never sees a text of a document or an example: it sees
+placeholders, and its output is cut at them. So no text can act as a template, and template text is known as such.
+Knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.sandbox
+
+from pipeline.errors import ModelFileError
+
+PINNED_DATE = datetime.date(2026, 1, 1)
+"""What templates are told when they ask for today: another day must not make another prompt."""
+
+_MARK = "NIGHTDESKTEXT{}ENDTEXT"  # letters and digits pass every filter a template may apply
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Where a text goes, by its name."""
+
+    name: str
+
+
+Part = str | Placeholder
+
+Turn = tuple[str, tuple[Part, ...]]
+"""A role (system, user, assistant) and its content."""
+
+
+class _Refused(Exception):  # noqa: N818
+    """The template called raise_exception."""
+
+
+class _GenerationTag(jinja2.ext.Extension):
+    """`{% generation %}` marks what a model is trained on; here it only wraps its body."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2's own declaration
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        """The body, as it is."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """A compiled chat template with the date pinned."""
+
+    def __init__(
+        self, source: str, *, bos: str = "", eos: str = "", date: datetime.date = PINNED_DATE, origin: str = "model"
+    ) -> None:
+        """`origin` says in error messages whose template it is. Raises ModelFileError where it does not compile."""
+        self.source, self.origin = source, origin
+        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _GenerationTag],
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = date.strftime
+        self._variables = {
+            "bos_token": bos,
+            "eos_token": eos,
+            "tools": None,
+            "documents": None,
+            "enable_thinking": False,
+            "thinking": False,
+        }
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise self._error(f"line {error.lineno}: {error.message}") from error
+
+    def render(self, turns: Sequence[Turn]) -> tuple[Part, ...] | None:
+        """What the template writes for these turns, ready for the model's answer.
+
+        None where the template refuses the turns or leaves one of their texts out.
+        """
+        names: list[str] = []
+        messages = []
+        for role, content in turns:
+            text = ""
+            for part in content:
+                if isinstance(part, Placeholder):
+                    text += _MARK.format(len(names))
+                    names.append(part.name)
+                else:
+                    text += part
+            messages.append({"role": role, "content": text})
+        try:
+            rendered = self._template.render(messages=messages, add_generation_prompt=True, **self._variables)
+        except _Refused:
+            return None
+        except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            raise self._error(str(error)) from error
+        except (RecursionError, MemoryError) as error:
+            raise self._error("it needs too much memory") from error
+        return _cut(rendered, names)
+
+    def _error(self, why: str) -> ModelFileError:
+        return ModelFileError(
+            f"The chat template of the {self.origin} does not work: {why}",
+            hint="Set `template` in the task's [options] to the name of a format or to a file.",
+        )
+
+
+def close_thinking(tail: str) -> str:
+    """What must follow `tail`, the end of a rendered prompt, so that the answer is not written as a thought."""
+    if tail.endswith("<|start|>assistant"):  # gpt-oss names a channel before it writes
+        return "<|channel|>final<|message|>"
+    for opening, closing, after in _THOUGHTS:
+        start = tail.rfind(opening)
+        if start > tail.rfind(closing):
+            inside = tail[start + len(opening) :]
+            return ("" if inside.endswith("\n") else "\n\n" if after else "\n") + closing + after
+    return ""
+
+
+_THOUGHTS: tuple[tuple[str, str, str], ...] = (
+    ("<think>", "</think>", "\n\n"),
+    ("<thinking>", "</thinking>", "\n\n"),
+    ("<seed:think>", "</seed:think>", "\n"),
+    ("[THINK]", "[/THINK]", ""),
+    ("<|START_THINKING|>", "<|END_THINKING|>", ""),
+    ("<|channel>thought", "<channel|>", ""),
+)
+
+
+def _cut(rendered: str, names: Sequence[str]) -> tuple[Part, ...] | None:
+    """The rendered text cut at the placeholders. Every one of them must be there once, in order."""
+    parts: list[Part] = []
+    rest = rendered
+    for number, name in enumerate(names):
+        before, mark, rest = rest.partition(_MARK.format(number))
+        if not mark:
+            return None
+        parts += [before, Placeholder(name)]
+    if any(_MARK.format(number) in rest for number in range(len(names))):
+        return None
+    parts.append(rest)
+    return tuple(part for part in parts if part)
+
+
+def _tojson(value: object, indent: int | None = None, **options: object) -> str:
+    """As transformers writes it: no HTML escapes, characters as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str, sort_keys=bool(options.get("sort_keys")))
+
+
+def _raise(message: str) -> None:
+    raise _Refused(message)
