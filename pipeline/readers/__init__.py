@@ -75,9 +75,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     """
     reader, module = _format_of(name)
     if not content:
-        raise ReadError(
-            f"{name} is empty", code="empty", hint="Remove it, or put the real file in its place."
-        )
+        raise ReadError(f"{name} is empty", code="empty", hint="Remove it, or put the real file in its place.")
     if not module.recognises(content):
         raise _disagreement(content, name)
     reading = module.read(content, name, options)

@@ -17,9 +17,7 @@ def walk(inputs: Sequence[Path]) -> Iterator[Path]:
     """
     for given in inputs:
         if not given.exists():
-            raise JobError(
-                f"{given} does not exist", hint="Check the spelling, and the folder you started in."
-            )
+            raise JobError(f"{given} does not exist", hint="Check the spelling, and the folder you started in.")
     for given in inputs:
         if given.is_dir():
             yield from _folder(given)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 
 import pypdf
@@ -23,6 +24,14 @@ VERSION = f"1 (pypdf {pypdf.__version__})"
 UNREADABLE = "unreadable"
 NO_TEXT = "no text layer"
 GARBAGE = "garbage text layer"
+
+_GARBAGE_SHARE = 0.25
+_GARBAGE = re.compile(
+    r"\(cid:\d+\)"
+    r"|(?:/[A-Za-z]{1,8}[\d.]+){3,}"  # names of glyphs that stand for no character: /g12/g7/g33
+    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]+"
+)
+_CHARACTER_CODES = re.compile("-UCS2-|-UTF16-|^/GB|^/ETen|^/90ms")  # the encodings that pypdf turns into characters
 
 # pypdf reports what it repairs through logging, with pieces of the file in the messages.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
@@ -59,6 +68,12 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
         count = len(document.pages) if opened else -1
     except MemoryError:
         raise
+    except NotImplementedError:
+        raise ReadError(
+            f"{name} is encrypted in a way that pypdf does not know",
+            code="encrypted",
+            hint="Remove the encryption with another program: `qpdf --decrypt locked.pdf open.pdf`.",
+        ) from None
     except Exception as error:  # pypdf raises whatever a broken file leads it into
         raise _broken(name, type(error).__name__) from None
     if not opened:
@@ -69,20 +84,40 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
 
 
 def _page(document: pypdf.PdfReader, index: int) -> PageText:
+    unmapped = 0
+
+    def tally(text: str, _matrix: object, _text_matrix: object, font: object, _size: object) -> None:
+        nonlocal unmapped
+        if isinstance(font, dict) and _has_no_map(font):
+            unmapped += _visible(text)
+
     try:
-        text = document.pages[index].extract_text()
+        text = document.pages[index].extract_text(visitor_text=tally)
     except MemoryError:
         raise
     except Exception:  # as above; this page is lost, the others are not
         return PageText("", UNREADABLE)
-    return PageText(text) if text.strip() else PageText("", NO_TEXT)
+    if not text.strip():
+        return PageText("", NO_TEXT)
+    garbage = unmapped + sum(map(_visible, _GARBAGE.findall(text)))
+    return PageText("", GARBAGE) if garbage > _GARBAGE_SHARE * _visible(text) else PageText(text)
+
+
+def _has_no_map(font: dict[str, object]) -> bool:
+    """A composite font whose codes are glyph numbers, with nothing that says which characters they are."""
+    if font.get("/Subtype") != "/Type0" or "/ToUnicode" in font:
+        return False
+    encoding = font.get("/Encoding")
+    return not (isinstance(encoding, str) and _CHARACTER_CODES.search(encoding))
+
+
+def _visible(text: str) -> int:
+    return len("".join(text.split()))
 
 
 def _encrypted(name: str, tried: int) -> ReadError:
     what = "and none of the passwords given opens it" if tried else "and asks for a password"
-    return ReadError(
-        f"{name} is encrypted {what}", code="encrypted", hint="Give its password with --password."
-    )
+    return ReadError(f"{name} is encrypted {what}", code="encrypted", hint="Give its password with --password.")
 
 
 def _broken(name: str, why: str) -> ReadError:

@@ -7,17 +7,21 @@ structure that the chunker uses. Lost: the encoding, the kind of line ends, cont
 from __future__ import annotations
 
 from pipeline.readers import PageText, Reading, ReadOptions, decoding
-from pipeline.readers.signatures import binary_format
 
 SUFFIXES = (".md", ".markdown", ".text", ".txt")
 VERSION = f"1 ({decoding.VERSION})"
 
+_MOST_PAGES = 10_000
+
 
 def recognises(content: bytes) -> bool:
     """Anything that is not binary is a text."""
-    return binary_format(content) is None
+    return decoding.is_text(content)
 
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Decode, and cut at form feeds."""
-    return Reading(tuple(PageText(page) for page in decoding.decode(content).removesuffix("\f").split("\f")))
+    text = decoding.decode(content).removesuffix("\f")
+    if text.count("\f") >= _MOST_PAGES:  # no pages but a hostile or a broken file
+        return Reading((PageText(text),))
+    return Reading(tuple(PageText(page) for page in text.split("\f")))
