@@ -1,0 +1,85 @@
+"""The store: one SQLite file, the only truth. Its only writer is the process that holds `<database>.lock`.
+
+Names. A task's typed tables have its name and the names of its lists: `invoices`, `invoices_items`. All tables that
+every database has begin with `_`, so that no task can collide with them (a task's name cannot begin so):
+
+    _runs         who wrote when, with which settings and model      _work          questions: text under recipe
+    _files        the ledger: path, size, time, sha256, gone         _extractions   answers, a row a question
+    _inputs       which task reads which file                        _failures      what could not be done
+    _documents    texts by the sha256 of their file                  _tasks         versions of the tasks' schemas
+    _pages        pages of a document                                _records       merged answers as JSON
+    _chunks       places in a document, by way of cutting            _evidence      where the values stand
+    _recipes      what makes answers what they are                   _history       rows that were replaced
+
+A row of a typed table has the `id` of its record. Documents are named by their sha256 everywhere, offsets are
+characters, times are ISO-8601 UTC text, and every table is STRICT.
+Knows nothing of models, prompts or formats; never prints; and never puts a document's text into a message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.store.connection import connect
+from pipeline.store.documents import MAX_TRIES, Documents
+from pipeline.store.failures import Failed, Failures
+from pipeline.store.files import FileRow, Files
+from pipeline.store.lock import Lock
+from pipeline.store.migrations import migrate, require_current
+from pipeline.store.results import Results
+from pipeline.store.runs import RunInfo, Runs
+from pipeline.store.tables import Column, Normalised, Table
+from pipeline.store.work import Answer, Work, WorkTable, recipe_id, work_key
+
+__all__ = [
+    "MAX_TRIES",
+    "Answer",
+    "Column",
+    "Failed",
+    "FileRow",
+    "Normalised",
+    "RunInfo",
+    "Store",
+    "Table",
+    "Work",
+    "recipe_id",
+    "work_key",
+]
+
+
+class Store(Runs, Files, Documents, WorkTable, Failures, Results):
+    """The database of one or more tasks. Its methods live in one module for each group of tables."""
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: str | os.PathLike[str], *, write: bool = True) -> Iterator[Store]:
+        """Open the database at `path`; a writer makes it where there is none, takes the lock and migrates.
+
+        Raises StoreLocked, StoreNewer, StoreFull or StoreError.
+        """
+        file = Path(path)
+        lock = Lock(file) if write else None
+        try:
+            db = connect(file, write=write)
+            try:
+                (migrate if write else require_current)(db, file)
+                yield cls(db, file)
+            finally:
+                db.close()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def mark_gone(self, run_id: int, roots: Iterable[str]) -> int:
+        """Mark files at or below `roots` that this run did not see; how many are newly gone.
+
+        Call it after `save_files` of everything that was found, with the roots that could be looked at (absolute
+        paths of files or folders). It also brings `file` and `gone` in the typed tables up to date.
+        """
+        with self.atomic():
+            count = self._mark_gone(run_id, roots)
+            self._follow_files(run_id)
+        return count

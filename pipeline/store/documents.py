@@ -1,0 +1,125 @@
+"""Documents, their pages, and the places they were cut at. A chunk's text is a slice; it is stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.data import Chunk, Document, Page, fingerprint
+from pipeline.store.connection import PAGE, Part, clean, now
+
+LIVE = """EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
+    WHERE f.sha256 = {document} AND f.gone = 0 AND i.task = :task AND (:only IS NULL OR i.run = :only))"""
+"""A file of the task holds this document; with :only, a file that run :only reads."""
+
+MAX_TRIES = 2
+"""A failure is tried so often on its own, then only after `retry`."""
+
+
+class Documents(Part):
+    """The tables `_documents`, `_pages` and `_chunks`."""
+
+    def save_document(self, run_id: int, document: Document) -> None:
+        """Keep a document that was read, and forget that reading it failed. A changed text loses its chunks.
+
+        Lone surrogates become U+FFFD: cut and hash the document that `document()` gives back.
+        """
+        text = clean(document.text)
+        with self.atomic():
+            old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
+            self._do(
+                """INSERT INTO _documents (sha256, text, reader, reader_version, run, saved)
+                   VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
+                       reader = excluded.reader, reader_version = excluded.reader_version,
+                       run = excluded.run, saved = excluded.saved""",
+                (document.sha256, text, document.reader, document.reader_version, run_id, now()),
+            )
+            self._do("DELETE FROM _pages WHERE document = ?", (document.sha256,))
+            self._many(
+                "INSERT INTO _pages (document, number, start_char, end_char, note) VALUES (?, ?, ?, ?, ?)",
+                [(document.sha256, page.number, page.start, page.end, page.note or None) for page in document.pages],
+            )
+            if old is not None and old[0] != text:
+                self._do("DELETE FROM _chunks WHERE document = ?", (document.sha256,))
+            self._do(
+                """DELETE FROM _failures WHERE stage = 'read' AND (document = :sha256
+                   OR subject IN (SELECT path FROM _files WHERE sha256 = :sha256))""",
+                {"sha256": document.sha256},
+            )
+
+    def has_document(self, sha256: str, reader_version: str) -> bool:
+        """Whether these bytes were read by this version of their reader."""
+        row = self._one("SELECT 1 FROM _documents WHERE sha256 = ? AND reader_version = ?", (sha256, reader_version))
+        return row is not None
+
+    def document(self, sha256: str) -> Document:
+        """The document of these bytes, without its attachments. KeyError where it was never read."""
+        row = self._one("SELECT text, reader, reader_version FROM _documents WHERE sha256 = ?", (sha256,))
+        if row is None:
+            raise KeyError(sha256)
+        pages = self._all(
+            """SELECT number, start_char, end_char, coalesce(note, '') FROM _pages
+               WHERE document = ? ORDER BY number""",
+            (sha256,),
+        )
+        return Document(sha256, row[0], tuple(Page(*page) for page in pages), row[1], row[2])
+
+    def save_chunks(self, sha256: str, chunking_id: str, chunks: Sequence[Chunk]) -> None:
+        """Keep where a document was cut. A document without chunks is a failure of the caller's to record."""
+        if not chunks:
+            raise ValueError("a document has at least one chunk")
+        with self.atomic():
+            self._do("DELETE FROM _chunks WHERE document = ? AND chunking = ?", (sha256, chunking_id))
+            self._many(
+                """INSERT INTO _chunks (document, chunking, position, start_char, end_char, tokens, text_hash)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                [
+                    (
+                        sha256,
+                        chunking_id,
+                        chunk.index,
+                        chunk.start,
+                        chunk.end,
+                        chunk.tokens,
+                        fingerprint(chunk.text),
+                    )
+                    for chunk in chunks
+                ],
+            )
+
+    def chunks(self, sha256: str, chunking_id: str) -> list[Chunk]:
+        """The document's chunks in order, with their texts."""
+        text = self.document(sha256).text
+        return [
+            Chunk(sha256, position, start, end, text[start:end], tokens)
+            for position, start, end, tokens in self._all(
+                """SELECT position, start_char, end_char, tokens FROM _chunks
+                   WHERE document = ? AND chunking = ? ORDER BY position""",
+                (sha256, chunking_id),
+            )
+        ]
+
+    def unchunked(self, task: str, chunking_id: str, *, run_id: int | None = None) -> Iterator[str]:
+        """The task's documents (with `run_id`, those that run reads) that were not yet cut this way, oldest first.
+
+        The caller may write between two of them. Those that cannot be cut (stage `chunk`) are left out.
+        """
+        last = 0
+        while rows := self._all(
+            f"""SELECT d.id, d.sha256 FROM _documents d WHERE d.id > :last
+                AND NOT EXISTS (SELECT 1 FROM _chunks c WHERE c.document = d.sha256 AND c.chunking = :chunking)
+                AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.document = d.sha256 AND x.stage = 'chunk'
+                    AND coalesce(x.task, :task) = :task AND x.tries >= :tries)
+                AND {LIVE.format(document="d.sha256")}
+                ORDER BY d.id LIMIT :page""",
+            {
+                "last": last,
+                "chunking": chunking_id,
+                "task": task,
+                "only": run_id,
+                "tries": MAX_TRIES,
+                "page": PAGE,
+            },
+        ):
+            for row in rows:
+                last = row[0]
+                yield row[1]

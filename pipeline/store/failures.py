@@ -1,0 +1,119 @@
+"""What could not be done, one row an item, stage and task. An item is a work key, else a document, else a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipeline.data import Failure
+from pipeline.store.connection import PAGE, Part, clean, clean_path
+from pipeline.store.documents import MAX_TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A failure as it is kept. It is tried again on its own while `tries` is below two."""
+
+    failure: Failure
+    tries: int
+    first_run: int
+    last_run: int
+
+
+_COLUMNS = "subject, stage, error, message, hint, document, work_key, task, tries, first_run, last_run"
+
+
+class Failures(Part):
+    """The table `_failures`."""
+
+    def save_failure(self, run_id: int, failure: Failure) -> int:
+        """Keep a failure, and how often it happened; gives that number."""
+        with self.atomic():
+            row = self._one(
+                """INSERT INTO _failures (subject, stage, task, document, work_key, error, message, hint,
+                                          tries, first_run, last_run)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
+                   ON CONFLICT (coalesce(work_key, document, subject), stage, coalesce(task, ''))
+                   DO UPDATE SET subject = excluded.subject, document = excluded.document,
+                       error = excluded.error, message = excluded.message, hint = excluded.hint,
+                       tries = tries + 1, last_run = excluded.last_run
+                   RETURNING tries""",
+                (
+                    clean_path(failure.subject),
+                    failure.stage,
+                    failure.task,
+                    failure.document,
+                    failure.work_key,
+                    failure.error,
+                    clean(failure.message),
+                    clean(failure.hint),
+                    run_id,
+                    run_id,
+                ),
+            )
+            return int(row[0])
+
+    def clear_failure(self, item: str, *, stage: str | None = None, task: str | None = None) -> None:
+        """Forget that this item (a work key, a document, a path) failed.
+
+        What succeeds clears itself: `save_document` its reading, `save_extraction` its key, `save_record` the merge.
+        """
+        with self.atomic():
+            self._do(
+                """DELETE FROM _failures WHERE coalesce(work_key, document, subject) = ?1
+                   AND (?2 IS NULL OR stage = ?2) AND (?3 IS NULL OR task = ?3)""",
+                (clean_path(item), stage, task),
+            )
+
+    def failures(self, task: str | None = None) -> Iterator[Failed]:
+        """All failures, or those of a task (with those of reading its files), oldest first."""
+        last = 0
+        while rows := self._all(
+            f"""SELECT id, {_COLUMNS} FROM _failures x WHERE id > :last AND (:task IS NULL OR task = :task
+                OR (task IS NULL AND EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
+                    WHERE i.task = :task AND f.gone = 0 AND (f.sha256 = x.document OR f.path = x.subject))))
+                ORDER BY id LIMIT :page""",
+            {"last": last, "task": task, "page": PAGE},
+        ):
+            for row in rows:
+                last = row[0]
+                yield _failed(row[1:])
+
+    def failed_out(self, item: str, stage: str, *, task: str | None = None) -> bool:
+        """Whether this item (a work key, a document, a path) failed at this stage too often to be tried again."""
+        row = self._one(
+            """SELECT 1 FROM _failures WHERE coalesce(work_key, document, subject) = ? AND stage = ?
+               AND coalesce(task, '') = ? AND tries >= ?""",
+            (clean_path(item), stage, task or "", MAX_TRIES),
+        )
+        return row is not None
+
+    def retry(self, *, task: str | None = None, subjects: Iterable[str] | None = None) -> int:
+        """Let failures be tried twice more: all, a task's, or those of these paths or documents. How many."""
+        wanted = None if subjects is None else {clean_path(subject) for subject in subjects}
+        count = 0
+        with self.atomic():
+            for failed in self.failures(task):
+                failure = failed.failure
+                hashes = {failure.document, failure.work_key}
+                paths = self._paths(failure)
+                if wanted is None or wanted & (hashes | paths):
+                    count += self._do(
+                        """UPDATE _failures SET tries = 0 WHERE coalesce(work_key, document, subject) = ?
+                           AND stage = ? AND coalesce(task, '') = ?""",
+                        (
+                            failure.work_key or failure.document or failure.subject,
+                            failure.stage,
+                            failure.task or "",
+                        ),
+                    )
+        return count
+
+    def _paths(self, failure: Failure) -> set[str]:
+        rows = self._all("SELECT path FROM _files WHERE sha256 = ?", (failure.document,))
+        return {failure.subject, *(path for (path,) in rows)}
+
+
+def _failed(row: tuple[str, ...]) -> Failed:
+    *fields, tries, first, last = row
+    return Failed(Failure(*fields), int(tries), int(first), int(last))

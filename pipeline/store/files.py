@@ -1,0 +1,168 @@
+"""The ledger of files: what lay where when last looked at, and which task reads it.
+
+An attachment is a file with the path `<path of the mail>!/<number>` and the mail as its parent; where a mail is
+unchanged, its attachments count as seen with it, although nobody opened it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipeline.store.connection import Part, clean_path
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file as it was when last looked at. `sha256` is None where its bytes could not be read."""
+
+    path: str
+    parent: str | None
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str | None
+
+
+def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, BATCH)):
+        yield batch
+
+
+BELOW = """
+    WITH RECURSIVE below(path) AS (
+        SELECT value FROM json_each(:paths)
+        UNION SELECT f.path FROM _files f JOIN below ON f.parent = below.path)"""
+"""The files in :paths and all their attachments."""
+
+
+class Files(Part):
+    """The tables `_files` and `_inputs`."""
+
+    def file(self, path: str) -> FileRow | None:
+        """What the ledger knows of this path; None too where the file was gone when last looked for."""
+        row = self._one(
+            "SELECT path, parent, name, size, mtime_ns, sha256 FROM _files WHERE path = ? AND gone = 0",
+            (clean_path(path),),
+        )
+        return FileRow(*row) if row else None
+
+    def save_files(self, run_id: int, rows: Iterable[FileRow]) -> None:
+        """Enter or update files and mark them as seen in this run. A file that changed loses its old failures."""
+        for batch in _batches(rows):
+            with self.atomic():
+                self._save_batch(run_id, batch)
+
+    def _save_batch(self, run_id: int, batch: list[FileRow]) -> None:
+        paths = [clean_path(row.path) for row in batch]
+        old = dict(
+            self._all(
+                "SELECT path, sha256 FROM _files WHERE path IN (SELECT value FROM json_each(?))",
+                (json.dumps(paths),),
+            )
+        )
+        self._many(
+            """INSERT INTO _files (path, parent, name, size, mtime_ns, sha256, first_run, seen_run)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+               ON CONFLICT (path) DO UPDATE SET parent = excluded.parent, name = excluded.name,
+                   size = excluded.size, mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256,
+                   seen_run = excluded.seen_run, gone = 0""",
+            [
+                (
+                    path,
+                    None if row.parent is None else clean_path(row.parent),
+                    clean_path(row.name),
+                    row.size,
+                    row.mtime_ns,
+                    row.sha256,
+                    run_id,
+                    run_id,
+                )
+                for path, row in zip(paths, batch, strict=True)
+            ],
+        )
+        same = [path for path, row in zip(paths, batch, strict=True) if path in old and old[path] == row.sha256]
+        self._do(
+            BELOW
+            + """ UPDATE _files SET seen_run = :run, gone = 0
+                  WHERE path IN (SELECT path FROM below) AND parent IS NOT NULL""",
+            {"paths": json.dumps(same), "run": run_id},
+        )
+        for path, row in zip(paths, batch, strict=True):
+            if old.get(path) != row.sha256:
+                self._forget_failures(path, old.get(path), row.sha256)
+        attached = [path for path, row in zip(paths, batch, strict=True) if row.parent is not None]
+        self._do(
+            """INSERT INTO _inputs (task, file, run)
+               SELECT i.task, f.id, i.run FROM _files f
+               JOIN _files parent ON parent.path = f.parent JOIN _inputs i ON i.file = parent.id
+               WHERE f.path IN (SELECT value FROM json_each(?))
+               ON CONFLICT (task, file) DO UPDATE SET run = excluded.run""",
+            (json.dumps(attached),),
+        )
+
+    def _forget_failures(self, path: str, old: str | None, new: str | None) -> None:
+        """The bytes that failed lie at `path` no more; they may still lie elsewhere."""
+        self._do(
+            "DELETE FROM _failures WHERE subject = ? AND document IS NULL AND work_key IS NULL AND stage = 'read'",
+            (path,),
+        )
+        if old is not None and old != new:
+            self._do(
+                """DELETE FROM _failures WHERE document = :old
+                   AND NOT EXISTS (SELECT 1 FROM _files WHERE sha256 = :old AND gone = 0)""",
+                {"old": old},
+            )
+
+    def link_inputs(self, run_id: int, task: str, paths: Iterable[str]) -> None:
+        """These files (with their attachments) belong to the task, and are what this run reads for it."""
+        iterator = iter(paths)
+        while batch := [clean_path(path) for path in itertools.islice(iterator, BATCH)]:
+            parameters = {"paths": json.dumps(batch), "run": run_id, "task": task}
+            with self.atomic():
+                (known,) = self._one(
+                    "SELECT count(*) FROM _files WHERE path IN (SELECT value FROM json_each(:paths))",
+                    {"paths": parameters["paths"]},
+                )
+                if known != len(set(batch)):
+                    raise ValueError("a file is linked to a task before it was saved")
+                self._do(
+                    BELOW
+                    + """ INSERT INTO _inputs (task, file, run)
+                          SELECT :task, id, :run FROM _files WHERE path IN (SELECT path FROM below)
+                          ON CONFLICT (task, file) DO UPDATE SET run = excluded.run""",
+                    parameters,
+                )
+
+    def _mark_gone(self, run_id: int, roots: Iterable[str]) -> int:
+        """Mark what lies at or below these roots and was not seen in this run; how many are newly gone."""
+        count = 0
+        for root in map(clean_path, roots):
+            folder = root.rstrip(os.sep) + os.sep
+            attached = root + "!/"
+            count += self._do(
+                """UPDATE _files SET gone = 1 WHERE gone = 0 AND seen_run <> :run AND (
+                       path = :root
+                       OR (path >= :folder AND path < :behind_folder)
+                       OR (path >= :attached AND path < :behind_attached))""",
+                {
+                    "run": run_id,
+                    "root": root,
+                    "folder": folder,
+                    "behind_folder": folder[:-1] + chr(ord(folder[-1]) + 1),
+                    "attached": attached,
+                    "behind_attached": root + "!0",
+                },
+            )
+        if count:
+            self._do("""
+                DELETE FROM _failures WHERE subject IN (SELECT path FROM _files WHERE gone = 1)
+                   OR (document IS NOT NULL AND document IN (SELECT sha256 FROM _files)
+                       AND document NOT IN (SELECT sha256 FROM _files WHERE gone = 0 AND sha256 IS NOT NULL))""")
+        return count

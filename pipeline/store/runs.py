@@ -1,0 +1,76 @@
+"""Runs: who wrote when, with what, and how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.data import Counts
+from pipeline.store.connection import Part, clean_path, now
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a run is known by. `settings` is JSON text; nothing in it names a password."""
+
+    command: str
+    settings: str = "{}"
+    model: str = ""  # path of the model file
+    model_sha256: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
+    cores: int = 0
+
+
+class Runs(Part):
+    """The table `_runs`. States: running, crashed, and whatever `end_run` is told."""
+
+    def begin_run(self, info: RunInfo) -> int:
+        """Enter a run and give its id. Runs that never ended are marked `crashed`, with the tokens they saved."""
+        with self.atomic():
+            self._do("""
+                UPDATE _runs SET state = 'crashed',
+                    (prefilled, reused, forced, sampled) = (
+                        SELECT coalesce(sum(prefilled), 0), coalesce(sum(reused), 0),
+                               coalesce(sum(forced), 0), coalesce(sum(sampled), 0)
+                        FROM _extractions WHERE run = _runs.id)
+                WHERE state = 'running'""")
+            row = self._one(
+                """INSERT INTO _runs
+                   (command, settings, model, model_sha256, versions, host, cores, pid, started)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                (
+                    clean_path(info.command),
+                    info.settings,
+                    clean_path(info.model),
+                    info.model_sha256,
+                    json.dumps(dict(info.versions), sort_keys=True),
+                    info.host,
+                    info.cores,
+                    os.getpid(),
+                    now(),
+                ),
+            )
+            return int(row[0])
+
+    def end_run(self, run_id: int, state: str, counts: Counts, *, done: int, failed: int, skipped: int) -> None:
+        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents)."""
+        with self.atomic():
+            self._do(
+                """UPDATE _runs SET state = ?, ended = ?, done = ?, failed = ?, skipped = ?,
+                   prefilled = ?, reused = ?, forced = ?, sampled = ? WHERE id = ?""",
+                (
+                    state,
+                    now(),
+                    done,
+                    failed,
+                    skipped,
+                    counts.prefilled,
+                    counts.reused,
+                    counts.forced,
+                    counts.sampled,
+                    run_id,
+                ),
+            )

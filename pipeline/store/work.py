@@ -1,0 +1,293 @@
+"""Recipes, the work they make of texts, and the answers.
+
+A work key is fingerprint(hash of a chunk's text, recipe): equal texts are asked once, wherever they stand.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.data import Chunk, Completion, Counts, Extraction, Stop, fingerprint
+from pipeline.store.connection import PAGE, Part, as_json, clean, now
+from pipeline.store.documents import LIVE, MAX_TRIES
+
+
+def recipe_id(task: str, parts: Mapping[str, str]) -> str:
+    """The name of a recipe: equal for the same task and parts on every machine."""
+    return fingerprint(task, dict(parts))
+
+
+def work_key(text_hash: str, recipe: str) -> str:
+    """The name of one question: this text under this recipe."""
+    return fingerprint(text_hash, recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One question not yet answered, and the first place of the task where its text stands."""
+
+    work_key: str
+    text_hash: str
+    tokens: int  # of the chunk
+    document: str
+    index: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said to one question, as it was saved."""
+
+    raw: str = field(repr=False)
+    extraction: Extraction
+    completion: Completion
+
+
+class WorkTable(Part):
+    """The tables `_recipes`, `_work` and `_extractions`."""
+
+    def recipe(self, task: str, parts: Mapping[str, str]) -> str:
+        """Keep what makes a task's answers what they are (prompt, schema, model ...) and give its name.
+
+        `parts["chunking"]` is the chunking id that the task's chunks are saved under.
+        """
+        name = recipe_id(task, parts)
+        with self.atomic():
+            self._do(
+                "INSERT INTO _recipes (id, task, chunking, parts, saved) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    name,
+                    task,
+                    parts["chunking"],
+                    as_json(dict(sorted(parts.items()))),
+                    now(),
+                ),
+            )
+        return name
+
+    def pending(self, task: str, recipe_id: str, *, run_id: int | None = None) -> Iterator[Work]:
+        """The questions of the task (with `run_id`, of the files that run reads) that are still to be answered.
+
+        In the order in which their documents were first seen. The caller may write between two of them; what it
+        adds is not seen by an iterator that has begun. What failed twice is left out.
+        """
+        parameters: dict[str, object] = {
+            "task": task,
+            "recipe": recipe_id,
+            "chunking": self._chunking(recipe_id),
+            "only": run_id,
+            "tries": MAX_TRIES,
+            "page": PAGE,
+        }
+        self._enter_new_work(parameters)
+        return self._stream(parameters)
+
+    def _enter_new_work(self, parameters: dict[str, object]) -> None:
+        self.db.conn.create_function("work_key", 2, work_key, deterministic=True)
+        with self.atomic():
+            self._do(ENTER_NEW_WORK, parameters)
+
+    def _stream(self, parameters: dict[str, object]) -> Iterator[Work]:
+        last = 0
+        while rows := self._all(NEXT_WORK, {**parameters, "last": last}):
+            for number, key, text_hash in rows:
+                last = number
+                place = self._one(FIRST_PLACE, {**parameters, "text_hash": text_hash})
+                if place is not None:
+                    tokens, document, index, start, end = place
+                    yield Work(key, text_hash, tokens, document, index, start, end)
+
+    def _chunking(self, recipe: str) -> str:
+        row = self._one("SELECT chunking FROM _recipes WHERE id = ?", (recipe,))
+        if row is None:
+            raise KeyError(recipe)
+        return str(row[0])
+
+    def save_extraction(
+        self, run_id: int, recipe_id: str, work_key: str, completion: Completion, raw: str, extraction: Extraction
+    ) -> None:
+        """Keep an answer and forget that its key failed. A key is answered once; a second answer is refused."""
+        counts = completion.counts
+        with self.atomic():
+            if not self._one("SELECT 1 FROM _work WHERE key = ? AND recipe = ?", (work_key, recipe_id)):
+                raise KeyError(work_key)
+            self._do(
+                """INSERT INTO _extractions (work, run, raw, answer, cut, stop, logprob,
+                       prefilled, reused, forced, sampled, tokens, saved)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    work_key,
+                    run_id,
+                    clean(raw),
+                    as_json(dict(extraction.values)),
+                    as_json(extraction.cut),
+                    completion.stop.value,
+                    sum(completion.logprobs),
+                    counts.prefilled,
+                    counts.reused,
+                    counts.forced,
+                    counts.sampled,
+                    _packed(completion),
+                    now(),
+                ),
+            )
+            self._do("DELETE FROM _failures WHERE work_key = ?", (work_key,))
+
+    def answer(self, work_key: str) -> Answer | None:
+        """The saved answer to this key."""
+        row = self._one(
+            """SELECT raw, answer, cut, stop, prefilled, reused, forced, sampled, tokens
+               FROM _extractions WHERE work = ?""",
+            (work_key,),
+        )
+        if row is None:
+            return None
+        raw, answer, cut, stop, prefilled, reused, forced, sampled, tokens = row
+        counts = Counts(prefilled, reused, forced, sampled)
+        return Answer(raw, _extraction(work_key, answer, cut), _unpacked(work_key, tokens, counts, Stop(stop)))
+
+    def extractions(self, sha256: str, recipe_id: str) -> list[tuple[Chunk, Extraction | None]]:
+        """The document's chunks in order, each with its answer, or None where it failed or is still to come."""
+        rows = self._all(
+            """SELECT c.position, c.start_char, c.end_char, c.tokens, w.key, e.answer, e.cut
+               FROM _chunks c
+               LEFT JOIN _work w ON w.recipe = :recipe AND w.text_hash = c.text_hash
+               LEFT JOIN _extractions e ON e.work = w.key
+               WHERE c.document = :document AND c.chunking = :chunking ORDER BY c.position""",
+            {"recipe": recipe_id, "document": sha256, "chunking": self._chunking(recipe_id)},
+        )
+        (text,) = self._one("SELECT text FROM _documents WHERE sha256 = ?", (sha256,))
+        return [
+            (
+                Chunk(sha256, position, start, end, text[start:end], tokens),
+                None if answer is None else _extraction(key, answer, cut),
+            )
+            for position, start, end, tokens, key, answer, cut in rows
+        ]
+
+    def completed_documents(self, task: str, recipe_id: str, work_key: str) -> list[str]:
+        """The task's documents in which this key's text stands and that now have every chunk answered or failed.
+
+        A document of which every chunk failed is not among them: there is nothing to make a record of.
+        """
+        return [
+            sha256
+            for (sha256,) in self._all(
+                COMPLETED,
+                {
+                    "task": task,
+                    "recipe": recipe_id,
+                    "chunking": self._chunking(recipe_id),
+                    "key": work_key,
+                    "only": None,
+                },
+            )
+        ]
+
+    def unmerged(self, task: str, recipe_id: str, *, run_id: int | None = None) -> Iterator[str]:
+        """Documents with every chunk answered or failed and no record of this recipe.
+
+        They come about without an answer of their own: a new file whose texts were all answered before.
+        """
+        parameters: dict[str, object] = {
+            "task": task,
+            "recipe": recipe_id,
+            "chunking": self._chunking(recipe_id),
+            "only": run_id,
+            "page": PAGE,
+        }
+        last = 0
+        while rows := self._all(UNMERGED, {**parameters, "last": last}):
+            for number, sha256 in rows:
+                last = number
+                yield sha256
+
+
+# New texts of the task, in the order of their first place. SQLite spills the sort to a temporary file.
+ENTER_NEW_WORK = f"""
+    INSERT INTO _work (key, recipe, text_hash)
+    SELECT work_key(text_hash, :recipe), :recipe, text_hash FROM (
+        SELECT c.text_hash, min(d.id * 1000000 + c.position) AS place
+        FROM _documents d JOIN _chunks c ON c.document = d.sha256 AND c.chunking = :chunking
+        WHERE NOT EXISTS (SELECT 1 FROM _work w WHERE w.recipe = :recipe AND w.text_hash = c.text_hash)
+          AND {LIVE.format(document="d.sha256")}
+        GROUP BY c.text_hash ORDER BY place)"""
+
+NEXT_WORK = """
+    SELECT w.id, w.key, w.text_hash FROM _work w
+    WHERE w.recipe = :recipe AND w.id > :last
+      AND NOT EXISTS (SELECT 1 FROM _extractions e WHERE e.work = w.key)
+      AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.work_key = w.key AND x.tries >= :tries)
+    ORDER BY w.id LIMIT :page"""
+
+FIRST_PLACE = f"""
+    SELECT c.tokens, c.document, c.position, c.start_char, c.end_char
+    FROM _chunks c JOIN _documents d ON d.sha256 = c.document
+    WHERE c.text_hash = :text_hash AND c.chunking = :chunking AND {LIVE.format(document="c.document")}
+    ORDER BY d.id, c.position LIMIT 1"""
+
+_OPEN_CHUNK = """EXISTS (
+    SELECT 1 FROM _chunks o LEFT JOIN _work w ON w.recipe = :recipe AND w.text_hash = o.text_hash
+    WHERE o.document = {document} AND o.chunking = :chunking
+      AND (w.key IS NULL OR NOT EXISTS (SELECT 1 FROM _extractions e WHERE e.work = w.key)
+           AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.work_key = w.key)))"""
+
+_ANSWERED_CHUNK = """EXISTS (
+    SELECT 1 FROM _chunks a JOIN _work w ON w.recipe = :recipe AND w.text_hash = a.text_hash
+    JOIN _extractions e ON e.work = w.key WHERE a.document = {document} AND a.chunking = :chunking)"""
+
+COMPLETED = f"""
+    SELECT DISTINCT c.document FROM _work k
+    JOIN _chunks c ON c.text_hash = k.text_hash AND c.chunking = :chunking
+    WHERE k.key = :key AND {LIVE.format(document="c.document")}
+      AND NOT {_OPEN_CHUNK.format(document="c.document")} AND {_ANSWERED_CHUNK.format(document="c.document")}
+    ORDER BY c.document"""
+
+UNMERGED = f"""
+    SELECT d.id, d.sha256 FROM _documents d
+    WHERE d.id > :last AND {LIVE.format(document="d.sha256")}
+      AND NOT EXISTS (SELECT 1 FROM _records r
+                      WHERE r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)
+      AND {_ANSWERED_CHUNK.format(document="d.sha256")} AND NOT {_OPEN_CHUNK.format(document="d.sha256")}
+    ORDER BY d.id LIMIT :page"""
+
+
+def _extraction(key: str, answer: str, cut: str) -> Extraction:
+    return Extraction(key, json.loads(answer), tuple(json.loads(cut)))
+
+
+def _packed(completion: Completion) -> bytes:
+    """Token ids and their three rows of figures: most are forced tokens' zeros, so it packs well."""
+    numbers = array.array("i", completion.tokens)
+    figures = array.array("d", (*completion.logprobs, *completion.removed, *completion.gaps))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+        figures.byteswap()
+    return zlib.compress(len(numbers).to_bytes(4, "little") + numbers.tobytes() + figures.tobytes())
+
+
+def _unpacked(key: str, packed: bytes, counts: Counts, stop: Stop) -> Completion:
+    plain = zlib.decompress(packed)
+    length = int.from_bytes(plain[:4], "little")
+    numbers, figures = array.array("i"), array.array("d")
+    numbers.frombytes(plain[4 : 4 + length * numbers.itemsize])
+    figures.frombytes(plain[4 + length * numbers.itemsize :])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+        figures.byteswap()
+    third = len(figures) // 3
+    return Completion(
+        key,
+        tuple(numbers),
+        tuple(figures[:third]),
+        tuple(figures[third : 2 * third]),
+        tuple(figures[2 * third :]),
+        counts,
+        stop,
+    )
