@@ -202,8 +202,8 @@ class _Reader:
 
 def _read_part(path: Path) -> _Part:
     size = path.stat().st_size
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a folder.", hint="Name the .gguf file in it.")
+    if not path.is_file():
+        raise ModelFileError(f"{path} is not a file.", hint="Name the .gguf file itself.")
     with path.open("rb") as stream:
         reader = _Reader(stream, size, path)
         head = stream.read(64)

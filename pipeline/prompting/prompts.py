@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.data import ConstraintSpec, Prompt, Segment, fingerprint
-from pipeline.errors import ModelDoesNotFit, ModelFileError, PromptTooLong
+from pipeline.errors import ModelDoesNotFit, PromptTooLong
 from pipeline.models import TokenizerLike
+from pipeline.prompting.formats import FORMATS
 from pipeline.prompting.tasks import Task
 from pipeline.prompting.templates import (
     PINNED_DATE,
@@ -21,6 +22,7 @@ from pipeline.prompting.templates import (
     Part,
     Placeholder,
     Turn,
+    answer_header,
     close_thinking,
 )
 from pipeline.schema import any_extractive
@@ -51,13 +53,12 @@ class PromptBuilder:
         template: str | None = None,
         date: datetime.date = PINNED_DATE,
     ) -> None:
-        """`template` is Jinja text; default: the task's, then the model's own. Raises ModelFileError."""
-        source = template or task.options.template or tokenizer.template
-        if source is None:
-            raise ModelFileError(
-                "The model file carries no chat template.",
-                hint="Set `template` in the task's [options] to the name of a format or to a Jinja file.",
-            )
+        """`template`: Jinja text or a format's name; default: the task's, the model's own, `plain`.
+
+        Raises ModelFileError or TaskError where the template does not work.
+        """
+        wanted = template or task.options.template
+        source = FORMATS.get(wanted, wanted) if wanted else tokenizer.template or FORMATS["plain"]
         self.task = task
         self._tokenizer = tokenizer
         chat = ChatTemplate(
@@ -65,7 +66,7 @@ class PromptBuilder:
             bos="" if tokenizer.bos is None else tokenizer.token_text(tokenizer.bos),
             eos="" if tokenizer.eos is None else tokenizer.token_text(tokenizer.eos),
             date=date,
-            origin="model" if source == tokenizer.template else "task",
+            own=wanted is None,
         )
         self._texts = {"instructions": task.instructions}
         for number, example in enumerate(task.examples):
@@ -217,9 +218,6 @@ def _lay_out(chat: ChatTemplate, examples: int) -> tuple[Part, ...]:
         parts = chat.render(layout)
         if parts is not None:
             tail = parts[-1] if isinstance(parts[-1], str) else ""
-            closing = close_thinking(tail)
-            return (*parts, closing) if closing else parts
-    raise ModelFileError(
-        f"The chat template of the {chat.origin} refuses a system turn, examples as turns, and a single user turn.",
-        hint="Set `template` in the task's [options] to the name of a format or to a Jinja file.",
-    )
+            header = answer_header(chat, tail)
+            return (*parts, header + close_thinking(tail + header))
+    raise chat.refuse("it takes neither a system turn, nor examples as turns, nor a single user turn")

@@ -19,6 +19,7 @@ from pydantic import Field
 from pipeline.config import Settings
 from pipeline.data import fingerprint
 from pipeline.errors import SchemaError, TaskError
+from pipeline.prompting.formats import FORMATS
 from pipeline.schema import TaskSchema, check_example
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -210,10 +211,15 @@ def _example(task: Path, number: int, example: _ExampleFile, schema: TaskSchema)
 
 
 def _with_template_text(task: Path, options: Options) -> Options:
-    """`template` may be the name of a file: then its text is what counts."""
+    """`template` may name a file: then its text is what counts."""
     template = options.template
-    if template is None or "{%" in template or "{{" in template or not template.endswith((".jinja", ".json")):
+    if template is None or template in FORMATS or "{%" in template or "{{" in template:
         return options
+    if not template.endswith(".jinja"):
+        raise TaskError(
+            f"{task}: key `options.template`: there is no format {template!r}.",
+            hint=f"Name one of {', '.join(FORMATS)}, or a .jinja file, or write the Jinja text itself.",
+        )
     return options.model_copy(update={"template": _read(task.parent / template, task)})
 
 

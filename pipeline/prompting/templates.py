@@ -18,7 +18,7 @@ import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
 
-from pipeline.errors import ModelFileError
+from pipeline.errors import ModelFileError, NightdeskError, TaskError
 
 PINNED_DATE = datetime.date(2026, 1, 1)
 """What templates are told when they ask for today: another day must not make another prompt."""
@@ -55,13 +55,19 @@ class _GenerationTag(jinja2.ext.Extension):
 
 
 class ChatTemplate:
-    """A compiled chat template with the date pinned."""
+    """A compiled chat template with the date pinned. `own`: it came with the model file."""
 
     def __init__(
-        self, source: str, *, bos: str = "", eos: str = "", date: datetime.date = PINNED_DATE, origin: str = "model"
+        self,
+        source: str,
+        *,
+        bos: str = "",
+        eos: str = "",
+        date: datetime.date = PINNED_DATE,
+        own: bool = True,
     ) -> None:
-        """`origin` says in error messages whose template it is. Raises ModelFileError where it does not compile."""
-        self.source, self.origin = source, origin
+        """Raises ModelFileError (TaskError where it is not the model's own) when it does not compile."""
+        self.source, self.own = source, own
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
@@ -81,7 +87,7 @@ class ChatTemplate:
         try:
             self._template = environment.from_string(source)
         except jinja2.TemplateSyntaxError as error:
-            raise self._error(f"line {error.lineno}: {error.message}") from error
+            raise self.refuse(f"line {error.lineno}: {error.message}") from error
 
     def render(self, turns: Sequence[Turn]) -> tuple[Part, ...] | None:
         """What the template writes for these turns, ready for the model's answer.
@@ -104,22 +110,37 @@ class ChatTemplate:
         except _Refused:
             return None
         except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-            raise self._error(str(error)) from error
+            raise self.refuse(str(error)) from error
         except (RecursionError, MemoryError) as error:
-            raise self._error("it needs too much memory") from error
+            raise self.refuse("it needs too much memory") from error
         return _cut(rendered, names)
 
-    def _error(self, why: str) -> ModelFileError:
-        return ModelFileError(
-            f"The chat template of the {self.origin} does not work: {why}",
-            hint="Set `template` in the task's [options] to the name of a format or to a file.",
-        )
+    def refuse(self, why: str) -> NightdeskError:
+        """The error that says this template cannot be used."""
+        hint = "Set `template` in the task's [options] to the name of a format or to a Jinja file."
+        if self.own:
+            return ModelFileError(f"The chat template in the model file does not work: {why}.", hint=hint)
+        return TaskError(f"The chat template that `template` names does not work: {why}.", hint=hint)
+
+
+def answer_header(chat: ChatTemplate, tail: str) -> str:
+    """What the template writes between `tail` and the text of an assistant turn, as its own history shows it.
+
+    gpt-oss ends a prompt at `<|start|>assistant` and lets the model name a channel; an answer that is held to a
+    grammar must begin behind `<|channel|>final<|message|>`.
+    """
+    user, answer = Placeholder("user"), Placeholder("answer")
+    parts = chat.render([("user", (user,)), ("assistant", (answer,)), ("user", (user,))])
+    if parts is None or answer not in parts:
+        return ""
+    between = parts[parts.index(answer) - 1]
+    if not isinstance(between, str) or not between.startswith(tail):
+        return ""
+    return between[len(tail) :].rstrip(" ")
 
 
 def close_thinking(tail: str) -> str:
     """What must follow `tail`, the end of a rendered prompt, so that the answer is not written as a thought."""
-    if tail.endswith("<|start|>assistant"):  # gpt-oss names a channel before it writes
-        return "<|channel|>final<|message|>"
     for opening, closing, after in _THOUGHTS:
         start = tail.rfind(opening)
         if start > tail.rfind(closing):
@@ -135,6 +156,7 @@ _THOUGHTS: tuple[tuple[str, str, str], ...] = (
     ("[THINK]", "[/THINK]", ""),
     ("<|START_THINKING|>", "<|END_THINKING|>", ""),
     ("<|channel>thought", "<channel|>", ""),
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", "\n"),
 )
 
 
