@@ -6,8 +6,11 @@ A member of this room is a module with a class `Engine`: `name`, `__init__(vocab
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Sequence
-from typing import Protocol
+from functools import cache
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +33,7 @@ class Cursor(Protocol):
         ...
 
     def candidates(self) -> Sequence[Sequence[int]]:
-        """A few whole alternatives of which exactly one must come next (spans of a type); empty where there are none."""
+        """A few whole alternatives, one of which must come next (spans of a type); empty where there are none."""
         ...
 
     def commit(self, token: int) -> None:
@@ -60,3 +63,17 @@ class Grammar(Protocol):
     def compile(self, spec: ConstraintSpec) -> Constraint:
         """Compile; equal specs may return the same object. Raises SchemaError that names the keyword it cannot hold."""
         ...
+
+
+@cache
+def members() -> tuple[str, ...]:
+    """The names of the grammar engines there are."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(name for name in modules if hasattr(importlib.import_module(f"{__name__}.{name}"), "Engine"))
+
+
+def grammar(name: str, vocabulary: Vocabulary) -> Grammar:
+    """The engine of this name over `vocabulary`. Raises KeyError where there is none."""
+    if name not in members():
+        raise KeyError(name)
+    return cast(Grammar, importlib.import_module(f"{__name__}.{name}").Engine(vocabulary))

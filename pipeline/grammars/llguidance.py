@@ -6,7 +6,7 @@ are passed on.
 
 from __future__ import annotations
 
-import re
+import json
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -16,14 +16,16 @@ import numpy as np
 from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import AnswerError, EngineError, SchemaError
 from pipeline.grammars import Mask
-from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR
+from pipeline.grammars.pointing import Pointing, point
+from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, TaskSchema, any_extractive
 
 _SEPARATORS = {
     "whitespace_flexible": False,
-    "item_separator": re.escape(ITEM_SEPARATOR).replace("\\ ", " "),
-    "key_separator": re.escape(KEY_SEPARATOR).replace("\\ ", " "),
+    "item_separator": ITEM_SEPARATOR,
+    "key_separator": KEY_SEPARATOR,
 }
-_KEPT = 64  # compiled schemas
+_KEPT = 64  # compiled grammars
+_FEW = 32  # alternatives that are worth decoding all of
 
 
 class _Tokenizer:
@@ -59,14 +61,20 @@ class Engine:
         if spec in self._compiled:
             self._compiled.move_to_end(spec)
             return self._compiled[spec]
-        grammar = llguidance.LLMatcher.grammar_from_json_schema(spec.schema, overrides=_SEPARATORS)
+        pointing = _pointing(spec)
+        if pointing is None:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(spec.schema, overrides=_SEPARATORS)
+        else:
+            grammar = llguidance.LLMatcher.grammar_from_lark(pointing.lark)
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
+            # With a source the error's text could quote the document.
+            reason = _reason(matcher.get_error()) if pointing is None else "its extractive form is refused"
             raise SchemaError(
-                f"llguidance does not take this schema: {_reason(matcher.get_error())}.",
+                f"llguidance does not take this schema: {reason}.",
                 hint="Leave the keyword out; the instructions can still ask for it.",
             )
-        constraint = Constraint(matcher, self._words)
+        constraint = Constraint(matcher, self._tokenizer, self._words, pointing)
         self._compiled[spec] = constraint
         while len(self._compiled) > _KEPT:
             self._compiled.popitem(last=False)
@@ -76,21 +84,38 @@ class Engine:
 class Constraint:
     """A matcher at its beginning; each answer works on a copy."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, words: int) -> None:
+    def __init__(
+        self,
+        matcher: llguidance.LLMatcher,
+        tokenizer: llguidance.LLTokenizer,
+        words: int,
+        pointing: Pointing | None,
+    ) -> None:
         self._matcher = matcher
+        self._tokenizer = tokenizer
         self._words = words
+        self._pointing = pointing
 
     def start(self) -> Cursor:
         """A cursor at the beginning."""
-        return Cursor(self._matcher.deep_copy(), self._words)
+        return Cursor(self._matcher.deep_copy(), self._tokenizer, self._words, self._pointing)
 
 
 class Cursor:
     """One answer's matcher."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, words: int) -> None:
+    def __init__(
+        self,
+        matcher: llguidance.LLMatcher,
+        tokenizer: llguidance.LLTokenizer,
+        words: int,
+        pointing: Pointing | None,
+    ) -> None:
         self._matcher = matcher
+        self._tokenizer = tokenizer
         self._mask: Mask = np.zeros(words, dtype=np.int32)
+        self._pointing = pointing
+        self._text = bytearray()
 
     def mask(self) -> Mask:
         """The tokens that may come next, in a buffer that the next call overwrites."""
@@ -107,8 +132,21 @@ class Cursor:
         return tokens
 
     def candidates(self) -> Sequence[Sequence[int]]:
-        """None: a plain schema has no spans to choose from."""
-        return ()
+        """The spans of a typed field, closing quote included, where its value begins and they are few."""
+        if self._pointing is None or self.done() or self.forced():
+            return ()
+        # A space before the value may be held back because it can melt into the value's first token.
+        held = bytes(self._matcher.compute_ff_bytes())
+        try:
+            text = (self._text + held).decode()
+        except UnicodeDecodeError:
+            return ()
+        alternatives = self._pointing.alternatives_at(text)
+        if not 2 <= len(alternatives) <= _FEW:
+            return ()
+        tokens = [self._tokenizer.tokenize_bytes(held + one.encode()) for one in alternatives]
+        whole = all(self._matcher.validate_tokens(path) == len(path) for path in tokens)
+        return tokens if whole else ()
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""
@@ -116,6 +154,8 @@ class Cursor:
             raise EngineError("A token came behind the end of an answer.")
         if not self._matcher.consume_token(token):
             self._check()
+        if self._pointing is not None:
+            self._text += self._tokenizer.decode_bytes([token])
 
     def done(self) -> bool:
         """The answer is complete and nothing may follow."""
@@ -130,6 +170,14 @@ class Cursor:
                 "The answer took the grammar beyond its limits.", hint="Simplify the schema or lower its maxLength."
             )
         raise EngineError("A token was committed that the grammar does not allow.")
+
+
+def _pointing(spec: ConstraintSpec) -> Pointing | None:
+    """The extractive grammar, where there is a source and the schema points into it."""
+    if spec.source is None:
+        return None
+    root = TaskSchema.from_json(json.loads(spec.schema)).root
+    return point(root, spec.source, _SEPARATORS) if any_extractive(root) else None
 
 
 def _reason(error: str) -> str:
