@@ -32,7 +32,8 @@ from pipeline.store.migrations import migrate, require_current
 from pipeline.store.results import Results
 from pipeline.store.runs import RunInfo, Runs
 from pipeline.store.tables import Column, Normalised, Table
-from pipeline.store.work import Answer, Work, WorkTable, recipe_id, work_key
+from pipeline.store.totals import Totals, TotalsTable
+from pipeline.store.work import Answer, Work, recipe_id, work_key
 
 __all__ = [
     "MAX_TRIES",
@@ -44,13 +45,14 @@ __all__ = [
     "RunInfo",
     "Store",
     "Table",
+    "Totals",
     "Work",
     "recipe_id",
     "work_key",
 ]
 
 
-class Store(Runs, Files, Documents, WorkTable, Failures, Results):
+class Store(Runs, Files, Documents, TotalsTable, Failures, Results):
     """The database of one or more tasks. Its methods live in one module for each group of tables."""
 
     @classmethod

@@ -1,0 +1,192 @@
+"""The story of a run, top to bottom: read and chunk -> pending -> prompts -> engine -> parse -> ground -> merge -> save.
+
+It yields events and prints nothing. Resume is not a feature: work is named by its key and saved once, so running
+again does what is missing.
+
+    events.py   what a run tells          extract.py  a task's prompts, answers, records
+    intake.py   files -> documents        records.py  answers -> one record a document
+    model.py    the model and its engine
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+
+from pipeline.batching import Halt
+from pipeline.config import Job
+from pipeline.engines import never
+from pipeline.prompting import PromptBuilder, load_task
+from pipeline.readers import ReadOptions
+from pipeline.run.events import (
+    Answered,
+    Event,
+    Failed,
+    FileRead,
+    Looked,
+    Opened,
+    Planned,
+    Recorded,
+    Summary,
+)
+from pipeline.run.extract import TaskRun
+from pipeline.run.intake import Intake, chunking_id
+from pipeline.run.model import Model, machine, open_model
+from pipeline.schema import any_extractive
+from pipeline.store import RunInfo, Store
+
+__all__ = ["Answered", "Event", "Failed", "FileRead", "Looked", "Opened", "Planned", "Recorded", "Summary", "run"]
+
+_PACKAGES = ("nightdesk", "llama-cpp-python", "llguidance", "outlines-core", "pypdf", "pydantic", "sqlite-utils")
+
+
+def run(
+    job: Job, *, command: str = "", dry_run: bool = False, should_stop: Callable[[], Halt] = never
+) -> Iterator[Event]:
+    """Do a job. Everything that is the user's mistake is raised before the database is touched.
+
+    `dry_run` reads and cuts (which is kept: the real run need not do it again) and loads no weights. The last event
+    is a Summary unless an error ends the run; what was finished is kept under any of them.
+    """
+    tasks = {entry.task: load_task(entry.task) for entry in job.tasks}
+    model = open_model(job.model)
+    builders = {name: PromptBuilder(task, model.tokenizer) for name, task in tasks.items()}
+    for builder in builders.values():
+        builder.check_fits(model.context)
+    with Store.open(job.database) as store:
+        run_id = store.begin_run(_info(job, model, command))
+        yield from _Run(job, store, run_id, model, builders, should_stop).story(dry_run)
+
+
+class _Run:
+    """The state of one run: its counts. One writer, the story."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: Store,
+        run_id: int,
+        model: Model,
+        builders: dict[str, PromptBuilder],
+        should_stop: Callable[[], Halt],
+    ) -> None:
+        self._job = job
+        self._store = store
+        self._run_id = run_id
+        self._model = model
+        self._builders = builders
+        self._should_stop = should_stop
+        self._summary = Summary(run_id, "done")
+
+    def story(self, dry_run: bool) -> Iterator[Event]:
+        """The run's events, counted as they pass, and the summary."""
+        state = "crashed"
+        try:
+            for event in self._events(dry_run):
+                self._count(event)
+                yield event
+            state = "planned" if dry_run else self._state()
+        except KeyboardInterrupt:
+            state = "interrupted"
+            raise
+        finally:
+            s = self._summary = replace(self._summary, state=state)
+            self._store.end_run(self._run_id, state, s.counts, done=s.done, failed=s.failed, skipped=s.current)
+        yield self._summary
+
+    def _events(self, dry_run: bool) -> Iterator[Event]:
+        yield Opened(self._run_id, self._model.name, "")
+        intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password))
+        yield from intake.look([(e.task, e.inputs) for e in self._job.tasks], self._job.limit)
+        runs = []
+        for name, builder in self._builders.items():
+            options = builder.task.options
+            cutting = chunking_id(options, self._model.tokenizer)
+            recipe = self._store.recipe(name, self._recipe_parts(builder, cutting))
+            yield from intake.cut(name, cutting, options, self._model.tokenizer)
+            task_run = TaskRun(self._store, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine)
+            self._store.define_task(self._run_id, name, builder.task.schema.root, recipe)
+            yield task_run.plan()
+            runs.append(task_run)
+        if not dry_run:
+            yield from self._extract(runs)
+
+    def _extract(self, runs: list[TaskRun]) -> Iterator[Event]:
+        for task_run in runs:
+            yield from task_run.sweep()
+        if not any(plan.work for plan in self._summary.plans):
+            return
+        engine, shape = self._model.start(
+            self._job.engine,
+            prefix=sum(len(b.prefix.tokens) for b in self._builders.values()),
+            longest=max(b.most_tokens - len(b.prefix.tokens) for b in self._builders.values()),
+            ranked=any(any_extractive(b.task.schema.root) for b in self._builders.values()),
+        )
+        started = time.monotonic()
+        try:
+            yield Opened(self._run_id, self._model.name, shape)
+            prompts = chain.from_iterable(task_run.prompts() for task_run in runs)
+            for completion in engine.run(prompts, self._should_stop):
+                owner = next(r for r in runs if r.owns(completion.work_key))
+                yield from owner.save(completion)
+        finally:
+            seconds = time.monotonic() - started
+            self._summary = replace(self._summary, decode_calls=engine.calls, seconds=seconds)
+            engine.close()
+        for task_run in runs:
+            yield from task_run.sweep()
+
+    def _count(self, event: Event) -> None:
+        s = self._summary
+        match event:
+            case Planned():
+                s = replace(
+                    s,
+                    documents=s.documents + event.documents,
+                    current=s.current + event.current,
+                    left=s.left + event.work,
+                    plans=(*s.plans, event),
+                )
+            case Answered():
+                s = replace(s, counts=s.counts + event.counts, left=s.left - 1)
+            case Recorded():
+                s = replace(s, done=s.done + 1)
+            case Failed():
+                s = replace(s, failed=s.failed + 1)
+            case Looked():
+                s = replace(s, gone=event.gone)
+        self._summary = s
+
+    def _state(self) -> str:
+        if self._summary.left > 0:
+            return "stopped"
+        return "failures" if self._summary.failed else "done"
+
+    def _recipe_parts(self, builder: PromptBuilder, cutting: str) -> dict[str, str]:
+        """What makes an answer what it is, by name; `explain` names the parts that changed."""
+        sampling = self._job.engine.sampling
+        return {
+            **builder.parts,
+            "chunking": cutting,
+            "model": self._model.sha256,
+            "grammar": self._job.engine.grammar,
+            "sampling": f"temperature {sampling.temperature}, seed {sampling.seed}",
+        }
+
+
+def _info(job: Job, model: Model, command: str) -> RunInfo:
+    settings = job.model_dump(mode="json", exclude={"password"})
+    return RunInfo(
+        command=command,
+        settings=json.dumps(settings, ensure_ascii=False),
+        model=model.name,
+        model_sha256=model.sha256,
+        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        host=platform.node(),
+        cores=machine().cores,
+    )

@@ -1,0 +1,93 @@
+"""What a run tells while it goes. `pipeline.cli` draws it; tests read it. No event holds document text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.data import Counts, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The run may begin: the model, the tasks and the database are in order."""
+
+    run_id: int
+    model: str
+    shape: str  # slots, cells, threads in words; empty when no model is loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The input files were compared with the ledger."""
+
+    files: int
+    unchanged: int
+    to_read: int
+    gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """One more file was read, or could not be."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one task has to do."""
+
+    task: str
+    documents: int  # that belong to the task in this run
+    current: int  # of these, with a record that nothing has changed since
+    work: int  # chunks to ask about, equal texts counted once
+    tokens: int  # in these chunks
+    prefix: int  # tokens shared by all prompts of the task
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One more piece of work is done. `tokens` is the size of its chunk."""
+
+    task: str
+    tokens: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A document's row was written."""
+
+    task: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something was entered in `failures`. `tries` counts this one."""
+
+    failure: Failure
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a run, for a person or a program. Counts of documents are summed over tasks."""
+
+    run_id: int
+    state: str  # done, failures, stopped, interrupted, planned (a dry run)
+    documents: int = 0
+    done: int = 0
+    failed: int = 0
+    current: int = 0  # skipped, because nothing changed
+    gone: int = 0
+    left: int = 0  # pieces of work that were not begun
+    counts: Counts = Counts()
+    decode_calls: int = 0
+    seconds: float = 0.0  # of extracting
+    expected_seconds: float | None = None  # of what is left, from measured speed
+    tables: tuple[str, ...] = ()
+    plans: tuple[Planned, ...] = field(default=())
+
+
+Event = Opened | Looked | FileRead | Planned | Answered | Recorded | Failed | Summary

@@ -1,0 +1,136 @@
+"""One task of a run: its pending chunks become prompts, its completions become answers, records and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.config import EngineSettings
+from pipeline.data import Completion, Document, Extraction, Failure, Prompt, Stop
+from pipeline.errors import AnswerError, ItemError, PromptTooLong
+from pipeline.models import TokenizerLike
+from pipeline.prompting import PromptBuilder
+from pipeline.run.events import Answered, Event, Failed, Planned, Recorded
+from pipeline.run.records import build_record
+from pipeline.schema import close, parse
+from pipeline.store import Store, Work
+
+
+class TaskRun:
+    """A task with its recipe in one run. The only writer of its answers and records."""
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: int,
+        builder: PromptBuilder,
+        tokenizer: TokenizerLike,
+        recipe: str,
+        settings: EngineSettings,
+    ) -> None:
+        self.builder = builder
+        self.task = builder.task
+        self._store = store
+        self._run_id = run_id
+        self._tokenizer = tokenizer
+        self._recipe = recipe
+        self._settings = settings
+        self._in_flight: dict[str, Work] = {}
+        self._document: Document | None = None
+
+    def plan(self) -> Planned:
+        """Enter the work there is, and count it."""
+        totals = self._store.totals(self.task.name, self._recipe, run_id=self._run_id)
+        return Planned(
+            task=self.task.name,
+            documents=totals.documents,
+            current=totals.current,
+            work=totals.work,
+            tokens=totals.tokens,
+            prefix=len(self.builder.prefix.tokens),
+        )
+
+    def prompts(self) -> Iterator[Prompt]:
+        """The questions to ask, made when they are asked for."""
+        sampling = self._settings.sampling
+        for work in self._store.pending(self.task.name, self._recipe, run_id=self._run_id):
+            text = self._text(work)
+            prompt = self.builder.prompt(text, work.work_key, temperature=sampling.temperature, seed=sampling.seed)
+            self._in_flight[work.work_key] = work
+            yield prompt
+
+    def owns(self, work_key: str) -> bool:
+        """Whether this task asked for it."""
+        return work_key in self._in_flight
+
+    def save(self, completion: Completion) -> Iterator[Event]:
+        """Keep an answer, and in the same transaction the records that it completes."""
+        work = self._in_flight.pop(completion.work_key)
+        try:
+            raw, extraction = self._read(completion)
+        except ItemError as error:
+            yield from self._fail(work, error)
+        else:
+            with self._store.atomic():
+                self._store.save_extraction(self._run_id, self._recipe, work.work_key, completion, raw, extraction)
+                recorded = [*self._record_all(work)]
+            yield from recorded
+        yield Answered(self.task.name, work.tokens, completion.counts)
+
+    def sweep(self) -> Iterator[Event]:
+        """Write the records of documents whose chunks were all answered before."""
+        for sha256 in self._store.unmerged(self.task.name, self._recipe, run_id=self._run_id):
+            yield self._record(sha256)
+
+    def _read(self, completion: Completion) -> tuple[str, Extraction]:
+        """The answer as text and as values. What the budget cut is closed by the schema and marked."""
+        if completion.stop is Stop.TOO_LONG:
+            raise PromptTooLong(
+                "The prompt and its answer do not fit the context.",
+                hint="Raise `context`, or lower chunk_tokens in the task.",
+            )
+        answer = self._tokenizer.vocabulary.decode(completion.tokens)
+        schema = self.task.schema
+        if completion.stop is Stop.LENGTH:
+            raw = answer.decode("utf-8", "ignore")  # the last character may be cut as well
+            closed = close(schema, raw)
+            return raw, Extraction(completion.work_key, closed.values, closed.cut)
+        try:
+            raw = answer.decode("utf-8")
+        except UnicodeDecodeError:
+            raise AnswerError("The answer is not valid UTF-8.", hint="Use `--grammar llguidance`.") from None
+        return raw, Extraction(completion.work_key, parse(schema, raw))
+
+    def _fail(self, work: Work, error: ItemError) -> Iterator[Event]:
+        subject = f"{self._store.path_of(work.document)} chunk {work.index + 1}"
+        failure = Failure(
+            subject,
+            error.stage,
+            type(error).__name__,
+            error.message,
+            error.hint,
+            document=work.document,
+            work_key=work.work_key,
+            task=self.task.name,
+        )
+        with self._store.atomic():
+            yield Failed(failure, self._store.save_failure(self._run_id, failure))
+            yield from self._record_all(work)
+
+    def _record_all(self, work: Work) -> Iterator[Recorded]:
+        for sha256 in self._store.completed_documents(self.task.name, self._recipe, work.work_key):
+            yield self._record(sha256)
+
+    def _record(self, sha256: str) -> Recorded:
+        record, normalised = build_record(
+            self._store.document(sha256),
+            self.task,
+            self._store.extractions(sha256, self.task.name, self._recipe),
+        )
+        self._store.save_record(self._run_id, record, self._recipe, normalised)
+        return Recorded(self.task.name, sha256)
+
+    def _text(self, work: Work) -> str:
+        """The chunk's text. Chunks of one document come one after the other, so it is fetched once."""
+        if self._document is None or self._document.sha256 != work.document:
+            self._document = self._store.document(work.document)
+        return self._document.text[work.start : work.end]

@@ -1,0 +1,176 @@
+"""Files -> Documents in the store: look at each file, read what is new or has changed, cut it into chunks.
+
+A file whose size and time are those of the ledger is not opened. The same bytes under two names are read once.
+A file that cannot be read becomes a Failure and costs nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pipeline import readers
+from pipeline.chunking import chunk
+from pipeline.data import Attachment, Document, Failure, fingerprint
+from pipeline.errors import ItemError, ReadError
+from pipeline.models import TokenizerLike
+from pipeline.prompting import Options
+from pipeline.readers import ReadOptions
+from pipeline.run.events import Event, Failed, FileRead, Looked
+from pipeline.store import FileRow, Store
+
+CHUNKING = "1"  # goes up when the same document would be cut elsewhere
+_BLOCK = 1 << 20
+MAX_DEPTH = 8  # mails in mails
+
+
+class Intake:
+    """One run's reading. `inputs` are files and folders."""
+
+    def __init__(self, store: Store, run_id: int, *, options: ReadOptions) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._options = options
+
+    def look(self, tasks: Sequence[tuple[str, Sequence[Path]]], limit: int | None) -> Iterator[Event]:
+        """Bring the ledger up to date, link files to tasks, and read what must be read.
+
+        With `limit`, this many files are drawn at random for each task and nothing is taken for gone.
+        """
+        unread: dict[str, Path] = {}
+        files = unchanged = 0
+        for task, inputs in tasks:
+            paths: Iterable[Path] = readers.walk(inputs)
+            if limit is not None:
+                everything = list(paths)
+                paths = random.sample(everything, min(limit, len(everything)))
+            for batch in _batches(paths, 1000):
+                rows = []
+                for path in batch:
+                    known, row, failure = self._row(path)
+                    files += 1
+                    unchanged += known
+                    rows.append(row)
+                    if failure is not None:
+                        yield self.fail(failure)
+                    elif row.sha256 is not None and self._must_read(path, row.sha256):
+                        unread.setdefault(row.sha256, path)
+                self._store.save_files(self._run_id, rows)
+                self._store.link_inputs(self._run_id, task, [row.path for row in rows])
+        gone = 0
+        if limit is None:
+            roots = [os.fspath(_absolute(path)) for _, inputs in tasks for path in inputs]
+            gone = self._store.mark_gone(self._run_id, roots)
+        yield Looked(files, unchanged, len(unread), gone)
+        for path in unread.values():
+            yield from self._read(path)
+            yield FileRead(os.fspath(path))
+
+    def cut(self, task: str, chunking_id: str, options: Options, tokenizer: TokenizerLike) -> Iterator[Event]:
+        """Cut the task's documents that were not yet cut this way."""
+        for sha256 in self._store.unchunked(task, chunking_id, run_id=self._run_id):
+            document = self._store.document(sha256)
+            chunks = chunk(document, budget=options.chunk_tokens, overlap=options.overlap, count=tokenizer.count)
+            if chunks:
+                self._store.save_chunks(sha256, chunking_id, chunks)
+                continue
+            message = "The document has no text to extract from."
+            yield self.fail(Failure(self._store.path_of(sha256), "chunk", "empty", message, document=sha256, task=task))
+
+    def fail(self, failure: Failure) -> Failed:
+        """Enter a failure."""
+        return Failed(failure, self._store.save_failure(self._run_id, failure))
+
+    def _row(self, path: Path) -> tuple[bool, FileRow, Failure | None]:
+        """The file as it is now, and whether the ledger knew it so."""
+        name = os.fspath(_absolute(path))
+        try:
+            stat = path.stat()
+            known = self._store.file(name)
+            if known and known.sha256 and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+                return True, known, None
+            return False, FileRow(name, None, path.name, stat.st_size, stat.st_mtime_ns, _hash(path)), None
+        except OSError as error:
+            message = f"{path} cannot be opened: {error.strerror}"
+            hint = "Check that the file is there and that you may read it."
+            failure = Failure(name, "read", "unreadable", message, hint)
+            return False, FileRow(name, None, path.name, 0, 0, None), failure
+
+    def _must_read(self, path: Path, sha256: str) -> bool:
+        if self._store.failed_out(sha256, "read"):
+            return False
+        try:
+            return not self._store.has_document(sha256, readers.version(path.name))
+        except ReadError:
+            return True  # an unknown format: reading it says so
+
+    def _read(self, path: Path) -> Iterator[Event]:
+        name = os.fspath(_absolute(path))
+        try:
+            document = readers.read_file(path, self._options)
+        except ItemError as error:
+            row = self._store.file(name)
+            yield self.fail(_failure(name, error, None if row is None else row.sha256))
+            return
+        yield from self._keep(document, name, path.stat().st_mtime_ns, depth=0)
+
+    def _keep(self, document: Document, name: str, mtime_ns: int, depth: int) -> Iterator[Event]:
+        """Save a document, then read its attachments as documents of their own."""
+        if document.text.strip():
+            self._store.save_document(self._run_id, document)
+        for number, attachment in enumerate(document.attachments, start=1):
+            path = f"{name}!/{number}"
+            sha256 = hashlib.sha256(attachment.content).hexdigest()
+            row = FileRow(path, name, attachment.name, len(attachment.content), mtime_ns, sha256)
+            self._store.save_files(self._run_id, [row])
+            if depth == MAX_DEPTH:
+                deep = ReadError("Attachments are nested too deeply.", code="too_deep")
+                yield self.fail(_failure(path, deep, sha256))
+            elif not self._store.failed_out(sha256, "read"):
+                yield from self._read_attachment(attachment, path, sha256, mtime_ns, depth + 1)
+
+    def _read_attachment(
+        self, attachment: Attachment, path: str, sha256: str, mtime_ns: int, depth: int
+    ) -> Iterator[Event]:
+        try:
+            document = readers.read(attachment.content, attachment.name, self._options)
+        except ItemError as error:
+            yield self.fail(_failure(path, error, sha256))
+            return
+        yield from self._keep(document, path, mtime_ns, depth)
+
+
+def chunking_id(options: Options, tokenizer: TokenizerLike) -> str:
+    """Names a way of cutting: the same for the same budget, overlap and tokenizer."""
+    return fingerprint("chunking", CHUNKING, tokenizer.fingerprint, options.chunk_tokens, options.overlap)
+
+
+def _failure(subject: str, error: ItemError, sha256: str | None) -> Failure:
+    code = error.code if isinstance(error, ReadError) else type(error).__name__
+    return Failure(subject, error.stage, code, error.message, error.hint, document=sha256)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _batches(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    for path in paths:
+        batch.append(path)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
