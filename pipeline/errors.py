@@ -47,9 +47,7 @@ class NightdeskError(Exception):
         return (_rebuild, (type(self), self.message, self.hint, self.__dict__))
 
 
-def _rebuild(
-    cls: type[NightdeskError], message: str, hint: str, state: dict[str, object]
-) -> NightdeskError:
+def _rebuild(cls: type[NightdeskError], message: str, hint: str, state: dict[str, object]) -> NightdeskError:
     error = cls.__new__(cls)
     NightdeskError.__init__(error, message, hint=hint)
     error.__dict__.update(state)
@@ -127,7 +125,7 @@ class NetworkRefused(NightdeskError):  # noqa: N818
 
 
 class ChildError(NightdeskError):
-    """A child process did not answer. `code` is a stable word: crashed, memory, hung, garbage, bug."""
+    """A child process did not answer. `code` is a stable word: crashed, killed, memory, hung, garbage, bug."""
 
     def __init__(self, message: str, *, code: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

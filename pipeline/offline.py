@@ -7,9 +7,9 @@
 - Everywhere an audit hook of Python. It holds for Python code only, names the module and the line that tried,
   and does not reach other programs that are started from here.
 
-Not covered: sockets that were open before, and what another program does on our behalf when it is asked through
-a Unix socket (a name service, a desktop bus). With `allow_loopback` the kernel lets stream sockets through,
-since a seccomp filter cannot see addresses; there the hook alone checks that the address is loopback.
+Not covered: sockets that were open before, and what another program does for us when it is asked through a Unix
+socket (a name service, a desktop bus). With `allow_loopback` the kernel lets stream sockets through, since a
+seccomp filter cannot see addresses; there the hook alone checks that the address is loopback.
 
 Importing this module does nothing. It does not know what the process is for.
 """
@@ -61,7 +61,7 @@ _AF_UNIX = 1  # Python on Windows has no name for it
 
 
 def guard(*, allow_loopback: bool = False) -> Guarded:
-    """Refuse the network from now on, in all threads. A second call may tighten the guard, never loosen it."""
+    """Refuse the network from now on, in all threads. A second call can tighten the guard, not loosen it."""
     global _held  # noqa: PLW0603 - the guard is a property of the process
     if _held is not None and _held.loopback == allow_loopback:
         return _held
@@ -148,7 +148,7 @@ def _family(number: int) -> str:
 def _refuse(what: str) -> None:
     raise NetworkRefused(
         f"{_who()} tried to {what}; Nightdesk never uses the network.",
-        hint="Nothing was sent. Please report the module and the line: it is a bug of ours or of a dependency.",
+        hint="Nothing was sent. Please report the module and the line: a dependency or we have a bug.",
     )
 
 
