@@ -31,6 +31,7 @@ from pipeline.store.lock import Lock
 from pipeline.store.migrations import migrate, require_current
 from pipeline.store.results import Results
 from pipeline.store.runs import RunInfo, Runs
+from pipeline.store.status import Explanation, Status, TaskStatus, Verdict
 from pipeline.store.tables import Column, Normalised, Table
 from pipeline.store.totals import Totals, TotalsTable
 from pipeline.store.work import Answer, Work, recipe_id, work_key
@@ -39,20 +40,23 @@ __all__ = [
     "MAX_TRIES",
     "Answer",
     "Column",
+    "Explanation",
     "Failed",
     "FileRow",
     "Normalised",
     "RunInfo",
     "Store",
     "Table",
+    "TaskStatus",
     "Totals",
+    "Verdict",
     "Work",
     "recipe_id",
     "work_key",
 ]
 
 
-class Store(Runs, Files, Documents, TotalsTable, Failures, Results):
+class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Status):
     """The database of one or more tasks. Its methods live in one module for each group of tables."""
 
     @classmethod

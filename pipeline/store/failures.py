@@ -20,7 +20,7 @@ class Failed:
     last_run: int
 
 
-_COLUMNS = "subject, stage, error, message, hint, document, work_key, task, tries, first_run, last_run"
+COLUMNS = "subject, stage, error, message, hint, document, work_key, task, tries, first_run, last_run"
 
 
 class Failures(Part):
@@ -69,7 +69,7 @@ class Failures(Part):
         """All failures, or those of a task (with those of reading its files), oldest first."""
         last = 0
         while rows := self._all(
-            f"""SELECT id, {_COLUMNS} FROM _failures x WHERE id > :last AND (:task IS NULL OR task = :task
+            f"""SELECT id, {COLUMNS} FROM _failures x WHERE id > :last AND (:task IS NULL OR task = :task
                 OR (task IS NULL AND EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
                     WHERE i.task = :task AND f.gone = 0 AND (f.sha256 = x.document OR f.path = x.subject))))
                 ORDER BY id LIMIT :page""",
@@ -77,7 +77,7 @@ class Failures(Part):
         ):
             for row in rows:
                 last = row[0]
-                yield _failed(row[1:])
+                yield failed(row[1:])
 
     def failed_out(self, item: str, stage: str, *, task: str | None = None) -> bool:
         """Whether this item (a work key, a document, a path) failed at this stage too often to be tried again."""
@@ -93,8 +93,8 @@ class Failures(Part):
         wanted = None if subjects is None else {clean_path(subject) for subject in subjects}
         count = 0
         with self.atomic():
-            for failed in self.failures(task):
-                failure = failed.failure
+            for kept in self.failures(task):
+                failure = kept.failure
                 hashes = {failure.document, failure.work_key}
                 paths = self._paths(failure)
                 if wanted is None or wanted & (hashes | paths):
@@ -114,6 +114,7 @@ class Failures(Part):
         return {failure.subject, *(path for (path,) in rows)}
 
 
-def _failed(row: tuple[str, ...]) -> Failed:
+def failed(row: tuple[str, ...]) -> Failed:
+    """A row of COLUMNS."""
     *fields, tries, first, last = row
     return Failed(Failure(*fields), int(tries), int(first), int(last))

@@ -46,6 +46,10 @@ class Reading(Part):
             last = rows[-1]["id"]
             yield from rows
 
+    def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns of one table as they stand, those of earlier versions of the schema included."""
+        return tuple(column.name for column in self.db[table.name].columns)
+
     def nested(self, task: str) -> Iterator[dict[str, Any]]:
         """The rows of a task, each with its child rows in lists under their keys."""
         tables = self.tables(task)

@@ -232,13 +232,13 @@ FIRST_PLACE = f"""
     WHERE c.text_hash = :text_hash AND c.chunking = :chunking AND {LIVE.format(document="c.document")}
     ORDER BY d.id, c.position LIMIT 1"""
 
-_OPEN_CHUNK = """EXISTS (
+OPEN_CHUNK = """EXISTS (
     SELECT 1 FROM _chunks o LEFT JOIN _work w ON w.recipe = :recipe AND w.text_hash = o.text_hash
     WHERE o.document = {document} AND o.chunking = :chunking
       AND (w.key IS NULL OR NOT EXISTS (SELECT 1 FROM _extractions e WHERE e.work = w.key)
            AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.work_key = w.key)))"""
 
-_ANSWERED_CHUNK = """EXISTS (
+ANSWERED_CHUNK = """EXISTS (
     SELECT 1 FROM _chunks a JOIN _work w ON w.recipe = :recipe AND w.text_hash = a.text_hash
     JOIN _extractions e ON e.work = w.key WHERE a.document = {document} AND a.chunking = :chunking)"""
 
@@ -246,7 +246,7 @@ COMPLETED = f"""
     SELECT DISTINCT c.document FROM _work k
     JOIN _chunks c ON c.text_hash = k.text_hash AND c.chunking = :chunking
     WHERE k.key = :key AND {LIVE.format(document="c.document")}
-      AND NOT {_OPEN_CHUNK.format(document="c.document")} AND {_ANSWERED_CHUNK.format(document="c.document")}
+      AND NOT {OPEN_CHUNK.format(document="c.document")} AND {ANSWERED_CHUNK.format(document="c.document")}
     ORDER BY c.document"""
 
 UNMERGED = f"""
@@ -254,7 +254,7 @@ UNMERGED = f"""
     WHERE d.id > :last AND {LIVE.format(document="d.sha256")}
       AND NOT EXISTS (SELECT 1 FROM _records r
                       WHERE r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)
-      AND {_ANSWERED_CHUNK.format(document="d.sha256")} AND NOT {_OPEN_CHUNK.format(document="d.sha256")}
+      AND {ANSWERED_CHUNK.format(document="d.sha256")} AND NOT {OPEN_CHUNK.format(document="d.sha256")}
     ORDER BY d.id LIMIT :page"""
 
 
