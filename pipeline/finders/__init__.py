@@ -1,0 +1,124 @@
+"""Finders: where dates, amounts, numbers, addresses and the like stand in a text, and what they mean.
+
+A member of this room is a module named like the value type it finds, with one function
+`find(text, settled) -> list[Span]`. Finders take any text in linear time and know nothing of schemas or models.
+Offsets are characters of the text that was given, whatever was folded to read it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal, Protocol, cast
+
+ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """What a value means: an ISO date, a decimal number, a checked address."""
+
+    value: str = field(repr=False)
+    currency: str | None = None  # ISO 4217, for money
+    ambiguous: bool = False  # the words alone allow another reading
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A value of a type at `text[start:end]`, with its normal form."""
+
+    start: int
+    end: int
+    value: str = field(repr=False)
+    currency: str | None = None
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the rest of a document says about its own ways of writing. None: it does not say."""
+
+    day_first: bool | None = None
+    decimal: Literal[".", ","] | None = None
+
+
+class Finder(Protocol):
+    """What a member module offers."""
+
+    def find(self, text: str, settled: Settled) -> list[Span]:
+        """All spans of the type, by start and then longest first. They may overlap."""
+        ...
+
+
+@cache
+def finder_types() -> frozenset[str]:
+    """The types that have a finder. `text` has none: anything is text."""
+    return frozenset(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+@cache
+def _finder(type: str) -> Finder:
+    return cast(Finder, importlib.import_module(f"{__name__}.{type}"))
+
+
+def find(text: str, type: ValueType, *, settled: Settled | None = None) -> list[Span]:
+    """All spans of `type` in `text`, by start and then longest first; none for the type `text`.
+
+    Spans may overlap: "RM 60.30" is an amount and so is its "60.30". What is ambiguous in itself (03/04/2018, 1.234)
+    is read as `settled` says, else as the rest of this text does.
+    """
+    if type not in finder_types():
+        return []
+    return _finder(type).find(text, settled or settle(text))
+
+
+def settle(text: str, *, day_first: bool | None = None) -> Settled:
+    """How a document writes dates and decimal marks, from those that can be read in one way only."""
+    return Settled(settle_day_first(text) if day_first is None else day_first, settle_decimal(text))
+
+
+def settle_day_first(text: str) -> bool | None:
+    """Whether the day comes before the month in this document's dates; None where they do not say, or disagree."""
+    from pipeline.finders import date
+
+    return date.settle_day_first(text)
+
+
+def settle_decimal(text: str) -> Literal[".", ","] | None:
+    """The decimal mark of this document's amounts; None where they do not say, or disagree."""
+    from pipeline.finders import _numerals
+
+    return _numerals.settle_decimal(text)
+
+
+def normalise(
+    text: str, type: ValueType, *, day_first: bool | None = None, decimal: Literal[".", ","] | None = None
+) -> Normalised | None:
+    """The normal form of one verbatim value; None where it holds no value of the type, or several.
+
+    Words around the value do no harm ("Monday, 5 March 2018"). `day_first` and `decimal` settle what is ambiguous.
+    """
+    spans = find(text, type, settled=Settled(day_first, decimal))
+    if not spans:
+        return None
+    widest = max(spans, key=lambda span: span.end - span.start)
+    if any(span.start < widest.start or span.end > widest.end for span in spans):
+        return None
+    return Normalised(widest.value, widest.currency, widest.ambiguous)
+
+
+_CONTEXT = 40
+
+
+def normalise_at(
+    text: str, start: int, end: int, type: ValueType, *, settled: Settled | None = None
+) -> Normalised | None:
+    """The normal form of the value at `text[start:end]`, which may take its currency from the words beside it."""
+    settled = settled or Settled()
+    begin = max(start - _CONTEXT, 0)
+    for span in find(text[begin : end + _CONTEXT], type, settled=settled):
+        if (span.start + begin, span.end + begin) == (start, end):
+            return Normalised(span.value, span.currency, span.ambiguous)
+    return normalise(text[start:end], type, day_first=settled.day_first, decimal=settled.decimal)

@@ -1,0 +1,155 @@
+"""Amounts of money. The normal form is a decimal number; the currency stands beside it as an ISO code.
+
+An amount next to its currency gives two spans, with the currency and without it, because documents are asked for
+either. Both know the currency. Bare whole numbers count as amounts only in a text without any better ones.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from pipeline.finders import Settled, Span
+from pipeline.finders._currencies import currencies, longest
+from pipeline.finders._digits import with_plain_digits
+from pipeline.finders._numerals import Numeral, numerals
+
+_GAP = 3  # blanks between an amount and its currency
+_MINUS = "-\u2212"
+_ROUND = re.compile(r"[.,](?:-{1,2}|[–—])(?![\d\w])")  # 5,-  5.--
+_TRAILING_MINUS = re.compile(r"[-\u2212](?![\w.])")
+_BEHIND = frozenset("円元圓圆块원")  # never stand before their amount
+_SCALES = {
+    "thousand": 3, "million": 6, "millions": 6, "billion": 9, "billions": 9, "Mio": 6, "Mio.": 6, "Millionen": 6,
+    "Mrd": 9, "Mrd.": 9, "Milliarden": 9, "millions d'": 6, "milliard": 9, "milliards": 9, "millones": 6,
+    "milhões": 6, "milhão": 6, "bilhões": 9, "milioni": 6, "miliardi": 9, "miljoen": 6, "miljard": 9,
+    "milionów": 6, "miliony": 6, "mln": 6, "mld": 9, "млн": 6, "млрд": 9, "тыс.": 3, "тыс": 3, "milyon": 6,
+    "milyar": 9, "مليون": 6, "مليار": 9, "लाख": 5, "करोड़": 7, "万": 4, "萬": 4, "億": 8, "亿": 8,
+}  # fmt: skip
+_SCALE = re.compile(
+    r"\s?(" + "|".join(sorted(map(re.escape, _SCALES), key=len, reverse=True)) + r")(?![^\W\u3000-\u9fff])"
+)
+
+
+def find(text: str, settled: Settled) -> list[Span]:
+    """Every amount, with and without its currency."""
+    plain = with_plain_digits(text)
+    spans: list[Span] = []
+    whole: list[Span] = []
+    for numeral in numerals(text, settled.decimal):
+        if _inside_something_else(plain, numeral) or plain[numeral.start : numeral.end].startswith("00"):
+            continue
+        amount = _Amount(text, plain, numeral)
+        looks_like_money = amount.currency_found or numeral.grouped or numeral.decimals == 2 or amount.marked
+        if not looks_like_money and numeral.decimals:
+            continue
+        (spans if looks_like_money else whole).extend(amount.spans())
+    if not spans:
+        spans = [span for span in whole if len(span.value) <= 9]
+    return sorted(set(spans), key=lambda span: (span.start, -span.end))
+
+
+class _Amount:
+    """One numeral with what stands around it: sign, parentheses, currency, scale."""
+
+    def __init__(self, text: str, plain: str, numeral: Numeral) -> None:
+        self.start, self.end = numeral.start, numeral.end
+        self.ambiguous = numeral.ambiguous
+        self.negative = self.marked = False
+        value = Decimal(numeral.digits)
+        if scale := _SCALE.match(text, self.end):
+            value = value.scaleb(_SCALES[scale.group(1)])
+            self.end, self.marked = scale.end(), True
+        elif rounding := _ROUND.match(plain, self.end):
+            self.end, self.marked = rounding.end(), True
+        self._sign_before(plain)
+        self.currency: str | None = None
+        self.outer = (self.start, self.end)
+        self.currency_found = self._currency_before(text, plain) or self._currency_after(text)
+        self._sign_around(plain)
+        self.value = f"{-value if self.negative and value else value:f}"
+
+    def spans(self) -> list[Span]:
+        inner = Span(self.start, self.end, self.value, self.currency, self.ambiguous)
+        if (self.start, self.end) == self.outer:
+            return [inner]
+        return [Span(*self.outer, self.value, self.currency, self.ambiguous), inner]
+
+    def _sign_before(self, plain: str) -> None:
+        before = plain[max(self.start - 2, 0) : self.start]
+        if before and before[-1] in _MINUS and not (len(before) == 2 and (before[0].isalnum() or before[0] in ".,-")):
+            self.start, self.negative = self.start - 1, True
+
+    def _currency_before(self, text: str, plain: str) -> bool:
+        stop = self.start
+        while stop > 0 and self.start - stop < _GAP and text[stop - 1] in " \u00a0\u202f\u2009\t:(":
+            stop -= 1
+        for length in range(min(longest(), stop), 0, -1):
+            written = text[stop - length : stop]
+            if written in currencies() and written not in _BEHIND and not _continues(text, stop - length, written[0]):
+                self.currency, start = currencies()[written], stop - length
+                if not self.negative and start and plain[start - 1] in _MINUS and not plain[: start - 1][-1:].isalnum():
+                    start, self.negative = start - 1, True  # -$5.00
+                    self.start, self.outer = start, (start, self.end)
+                else:
+                    self.outer = (start, self.end)
+                return True
+        return False
+
+    def _currency_after(self, text: str) -> bool:
+        start = self.end
+        while start < len(text) and start - self.end < _GAP and text[start] in " \u00a0\u202f\u2009\t":
+            start += 1
+        for length in range(min(longest(), len(text) - start), 0, -1):
+            written = text[start : start + length]
+            stop = start + length
+            if written in currencies() and not (written[-1].isalpha() and _is_letter(text[stop : stop + 1], written)):
+                # In "5.00 $ 7.00" the sign belongs to what follows unless a blank parts them.
+                if not written[0].isalnum() and text[stop : stop + 1].isdigit():
+                    continue
+                self.currency, self.outer = currencies()[written], (self.outer[0], stop)
+                return True
+        return False
+
+    def _sign_around(self, plain: str) -> None:
+        """Accountants' negatives: (5.00) and 5.00-."""
+        first, last = self.outer
+        if plain[self.start - 1 : self.start] == "(" and plain[self.end : self.end + 1] == ")" and self.start > first:
+            self.negative = True  # $(5.00)
+            self.start, self.end = self.start - 1, self.end + 1
+            self.outer = (first, max(last, self.end))
+        elif plain[first - 1 : first] == "(" and plain[last : last + 1] == ")" and first:
+            self.negative = True
+            self.start, self.end = (
+                (first - 1, last + 1) if self.outer == (self.start, self.end) else (self.start, self.end)
+            )
+            self.outer = (first - 1, last + 1)
+        elif not self.negative and last == self.end and (minus := _TRAILING_MINUS.match(plain, last)):
+            self.negative = True
+            self.end = minus.end()
+            self.outer = (first, minus.end())
+
+
+def _continues(text: str, start: int, first: str) -> bool:
+    """Whether a letter before `start` makes the currency the end of a word: "PROGRAMM 5" is no RM."""
+    return start > 0 and first.isalpha() and _is_letter(text[start - 1], first)
+
+
+def _is_letter(char: str, beside: str) -> bool:
+    """A letter of the same word: between CJK characters words are not parted."""
+    return char.isalpha() and not ("\u3000" <= beside[-1:] <= "\u9fff" or "\u3000" <= char <= "\u9fff")
+
+
+def _inside_something_else(plain: str, numeral: Numeral) -> bool:
+    """Part of a date, a time, a phone number, a rate, a code or a word."""
+    before, after = plain[max(numeral.start - 2, 0) : numeral.start], plain[numeral.end : numeral.end + 2]
+    if before[-1:] in ("/", ":", ".", ",", "-") and before[:1].isdigit() and len(before) == 2:
+        return True
+    if after[:1] in ("/", ":", "-", ".", ",") and after[1:].isdigit():
+        return True
+    if after.lstrip()[:1] in ("%", "٪", "％"):
+        return True
+    word = re.search(r"[^\W\d]+\.?\Z", plain[max(numeral.start - longest() - 1, 0) : numeral.start])
+    if word and word.group() not in currencies() and word.group().isascii():
+        return True
+    return after[:1] == "_"
