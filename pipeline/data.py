@@ -106,6 +106,7 @@ class Stop(enum.StrEnum):
     END = "end"
     LENGTH = "length"
     TOO_LONG = "too_long"  # the prompt never fitted
+    GRAMMAR = "grammar"  # the grammar could not be compiled for this text, or gave up on the answer
 
 
 @dataclass(frozen=True, slots=True)

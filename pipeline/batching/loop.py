@@ -8,6 +8,7 @@ An answer's sequence is never cut back: when it ends, all of it is dropped (righ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from pipeline.batching import Backend, Halt, Row, ranking
 from pipeline.batching.sampler import choose, forced, log_normaliser
@@ -15,6 +16,7 @@ from pipeline.batching.scheduler import rows_of, schedule
 from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, Stop
+from pipeline.errors import AnswerError, SchemaError
 from pipeline.grammars import Constraint
 
 
@@ -67,9 +69,14 @@ class Loop:
             shared, own = _split(prompt)
             need = len(own) + prompt.max_tokens
             if prompt.length + prompt.max_tokens > min(self.backend.sequence_limit, self.ledger.capacity):
-                yield _too_long(prompt)
+                yield _refused(prompt, Stop.TOO_LONG)
                 continue
             key = tuple(segment.hash for segment in shared)
+            try:
+                cursor = self._compile(prompt.constraint).start()
+            except (SchemaError, AnswerError):
+                yield _refused(prompt, Stop.GRAMMAR)
+                continue
             if not (self._hold(shared, need) and self.ledger.can_admit(need)):
                 self._held = prompt
                 return
@@ -77,7 +84,6 @@ class Loop:
             reused = self.ledger.holders[key].length if key else 0
             if key:
                 self.backend.copy(self.ledger.holders[key].id, slot)
-            cursor = self._compile(prompt.constraint).start()
             paid, self._unbilled = self._unbilled, 0
             sequence = Sequence(prompt, cursor, slot, reused, list(own), reused - paid, prefilled=paid)
             self._active.append(sequence)
@@ -116,7 +122,8 @@ class Loop:
         """One decode call and what follows from it."""
         ranking_now = next((s for s in self._active if s.state is State.RANK), None)
         if ranking_now is not None:
-            self._rank(ranking_now)
+            with self._giving_up(ranking_now):
+                self._rank(ranking_now)
         else:
             plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
             rows, ends = rows_of(plan)
@@ -127,11 +134,20 @@ class Loop:
                 sequence.length += take
                 del sequence.pending[:take]
             for sequence, row in ends:
-                self._choose(sequence, row)
+                with self._giving_up(sequence):
+                    self._choose(sequence, row)
         for sequence in [s for s in self._active if s.state is State.DONE]:
             self._active.remove(sequence)
             self._release(sequence)
             yield sequence.completion()
+
+    @contextmanager
+    def _giving_up(self, sequence: Sequence) -> Iterator[None]:
+        """A grammar that gives up ends its own answer only."""
+        try:
+            yield
+        except AnswerError:
+            sequence.stop, sequence.state = Stop.GRAMMAR, State.DONE
 
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
@@ -206,5 +222,5 @@ def _split(prompt: Prompt) -> tuple[list[Segment], tuple[int, ...]]:
     return shared, tuple(t for segment in prompt.segments[len(shared) :] for t in segment.tokens)
 
 
-def _too_long(prompt: Prompt) -> Completion:
-    return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.TOO_LONG)
+def _refused(prompt: Prompt, stop: Stop) -> Completion:
+    return Completion(prompt.work_key, (), (), (), (), Counts(), stop)

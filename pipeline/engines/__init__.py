@@ -17,7 +17,10 @@ def never() -> Halt:
 class Engine(Protocol):
     """Answers prompts. Not thread-safe: one thread drives a model."""
 
-    calls: int  # decode calls so far
+    @property
+    def calls(self) -> int:
+        """Decode calls so far."""
+        ...
 
     def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
         """Completions as they finish. Prompts are pulled when there is room for them."""

@@ -13,6 +13,7 @@ from pipeline.batching import sequence as batching
 from pipeline.batching.sampler import choose, log_normaliser
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Stop
 from pipeline.engines import never
+from pipeline.errors import AnswerError, SchemaError
 from pipeline.grammars import Constraint
 
 ANSWER, FORK = 0, 1
@@ -22,9 +23,14 @@ class Naive:
     """One prompt at a time over any backend."""
 
     def __init__(self, backend: Backend, compile: Callable[[ConstraintSpec], Constraint]) -> None:
-        self.calls = 0
+        self._calls = 0
         self._backend = backend
         self._compile = compile
+
+    @property
+    def calls(self) -> int:
+        """Decode calls so far."""
+        return self._calls
 
     def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
         """Completions in the order of the prompts."""
@@ -42,8 +48,20 @@ class Naive:
         if prompt.length + prompt.max_tokens > min(backend.cells, backend.sequence_limit):
             return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.TOO_LONG)
         tokens = [token for segment in prompt.segments for token in segment.tokens]
-        cursor = self._compile(prompt.constraint).start()
+        try:
+            cursor = self._compile(prompt.constraint).start()
+        except (SchemaError, AnswerError):
+            return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.GRAMMAR)
         answer = batching.Sequence(prompt, cursor, ANSWER, 0, tokens, reused=0, prefilled=len(tokens))
+        try:
+            self._write(answer)
+        except AnswerError:
+            answer.stop = Stop.GRAMMAR
+        self._backend.drop(ANSWER)
+        return answer.completion()
+
+    def _write(self, answer: batching.Sequence) -> None:
+        backend, cursor, prompt = self._backend, answer.cursor, answer.prompt
         while not cursor.done():
             if answer.room == 0:
                 answer.stop = Stop.LENGTH
@@ -57,8 +75,6 @@ class Naive:
             else:
                 logits = backend.logits(row)
                 answer.append(choose(logits, cursor.mask(), prompt.temperature, answer.random))
-        backend.drop(ANSWER)
-        return answer.completion()
 
     def _rank(self, answer: batching.Sequence, alternatives: list[tuple[int, ...]], row: int) -> None:
         logits = self._backend.logits(row)
@@ -87,6 +103,6 @@ class Naive:
             part = tokens[first : first + step]
             last = len(part) - 1
             rows = [Row(token, position + first + i, (sequence,), logits=i == last) for i, token in enumerate(part)]
-            self.calls += 1
+            self._calls += 1
             self._backend.decode(rows)
         return last

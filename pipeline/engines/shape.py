@@ -51,9 +51,7 @@ def kv_bytes_per_token(header: Header, kv_type: str) -> int:
     return int(total * (key + value) * BYTES[kv_type])
 
 
-def resolve(
-    shape: Shape, header: Header, machine: Machine, *, prefix: int, longest: int, ranked: bool
-) -> Resolved:
+def resolve(shape: Shape, header: Header, machine: Machine, *, prefix: int, longest: int, ranked: bool) -> Resolved:
     """Fill in what the user left open.
 
     `prefix` is the number of shared tokens over all tasks, `longest` the most tokens of one prompt and its answer

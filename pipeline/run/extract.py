@@ -88,6 +88,11 @@ class TaskRun:
                 "The prompt and its answer do not fit the context.",
                 hint="Raise `context`, or lower chunk_tokens in the task.",
             )
+        if completion.stop is Stop.GRAMMAR:
+            raise AnswerError(
+                "The grammar could not hold an answer about this text.",
+                hint="Lower chunk_tokens in the task, or simplify its schema.",
+            )
         answer = self._tokenizer.vocabulary.decode(completion.tokens)
         schema = self.task.schema
         if completion.stop is Stop.LENGTH:
@@ -124,7 +129,7 @@ class TaskRun:
         record, normalised = build_record(
             self._store.document(sha256),
             self.task,
-            self._store.extractions(sha256, self.task.name, self._recipe),
+            self._store.extractions(sha256, self._recipe),
         )
         self._store.save_record(self._run_id, record, self._recipe, normalised)
         return Recorded(self.task.name, sha256)

@@ -13,7 +13,7 @@ def build_record(
     document: Document, task: Task, extractions: Sequence[tuple[Chunk, Extraction | None]]
 ) -> tuple[Record, Mapping[str, Normalised | None]]:
     """Merge what the chunks say, find where the values stand, and say what they mean."""
-    values = {}
+    values: dict[str, object] = {}
     for _, extraction in extractions:
         if extraction is not None:
             for key, value in extraction.values.items():

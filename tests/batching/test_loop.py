@@ -167,3 +167,36 @@ def test_the_scripted_backend_refuses_what_llama_cpp_would_abort_on() -> None:
     backend.decode([Row(1, i, (0,)) for i in range(4)])
     with pytest.raises(EngineError, match="full"):
         backend.decode([Row(1, 4, (0,))])
+
+
+def test_a_grammar_that_gives_up_costs_its_own_answer_only() -> None:
+    from pipeline.errors import AnswerError, SchemaError
+
+    class Tired(small_grammar.SmallCursor):
+        def mask(self) -> object:
+            if len(self.text) > 10:
+                raise AnswerError("too complex")
+            return super().mask()
+
+    class Mixed:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def start(self) -> object:
+            return Tired(True) if self.name == "tired" else small_grammar.SmallCursor(True)
+
+    def compile(spec: ConstraintSpec) -> Mixed:
+        if spec.schema == "bad":
+            raise SchemaError("no")
+        return Mixed(spec.schema)
+
+    names = ["fine", "tired", "bad", "fine", "tired"]
+    prompts = [
+        Prompt(f"key-{i}", (Segment.of(list(b"text")),), ConstraintSpec(name), 60) for i, name in enumerate(names)
+    ]
+    fast = Batched(Scripted(BYTES, cells=600), compile, slots=2, forks=3, fork_cells=40, forced_tokens=False)
+    slow = Naive(Scripted(BYTES, cells=600), compile)
+    expected = [Stop.END, Stop.GRAMMAR, Stop.GRAMMAR, Stop.END, Stop.GRAMMAR]
+    for engine in (fast, slow):
+        stops = {c.work_key: c.stop for c in engine.run(prompts)}
+        assert [stops[f"key-{i}"] for i in range(5)] == expected
