@@ -29,7 +29,8 @@ from pipeline.schema.nodes import (
 from pipeline.schema.shortest import shortest_number, shortest_text
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_LITERAL = re.compile("true|false")
+_NUMBER = re.compile(r"[-+.0-9eE]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class _Reader:
             if self.fixed("null"):
                 return _Part("null", None, True)
         elif not self.ended and isinstance(node, Object):
-            return self.object(node, path)
+            return self.record(node, path)
         elif not self.ended and isinstance(node, List):
             return self.array(node, path)
         elif (raw := self._scalar(node)) is not None:
@@ -122,7 +123,7 @@ class _Reader:
         self.cut.append(path)
         return _Part("null" if nullable else dumps(_shortest(node)), None, False)
 
-    def object(self, node: Object, path: str) -> _Part:
+    def record(self, node: Object, path: str) -> _Part:
         """An object as a value."""
         return _Part(*self.fields(node, path))
 
@@ -174,32 +175,21 @@ class _Reader:
             return None
         rest = self.prefix[self.position :]
         if rest[0] == '"' and isinstance(node, Text | Choice):
-            match = _STRING.match(rest)
-        elif rest[0] in "tf" and isinstance(node, Boolean | Choice):
-            match = re.match("true|false", rest)
-        elif isinstance(node, Number | Choice):
-            match = _NUMBER.match(rest)
-            if match and match.end() == len(rest):
-                match = None  # a digit more may have followed
+            found = _STRING.match(rest)
+        elif isinstance(node, Boolean | Choice) and (found := _LITERAL.match(rest)):
+            pass
+        elif isinstance(node, Boolean | Choice) and ("true".startswith(rest) or "false".startswith(rest)):
+            found = None
+        elif isinstance(node, Number | Choice) and (found := _NUMBER.match(rest)):
+            if found.end() == len(rest):
+                found = None  # a digit more may have followed
         else:
             raise self._wrong()
-        if match is None:
-            self._check_beginning(rest)
+        if found is None:
             self.position = len(self.prefix)
             return None
-        self.position += match.end()
-        return match[0]
-
-    def _check_beginning(self, rest: str) -> None:
-        """`rest` must be the beginning of some scalar, not something else."""
-        fits = (
-            rest[0] == '"'
-            or "true".startswith(rest)
-            or "false".startswith(rest)
-            or not set(rest) - set("+-.0123456789eE")
-        )
-        if not fits:
-            raise self._wrong()
+        self.position += found.end()
+        return found[0]
 
     def _wrong(self) -> AnswerError:
         return AnswerError(f"The answer leaves the schema at character {self.position}.", hint="See the raw answer.")

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import is_typeddict
 
 from pydantic import BaseModel
 
@@ -49,8 +48,6 @@ class TaskSchema:
 
         try:
             text = JsonSchema(model).schema
-        except SchemaError:
-            raise
         except Exception as error:
             raise SchemaError(
                 f"{model.__name__} cannot be written as JSON Schema: {_first_line(error)}",
@@ -139,7 +136,8 @@ def _run(path: Path) -> ModuleType:
 
 
 def _is_schema(value: type) -> bool:
-    return issubclass(value, BaseModel) or is_typeddict(value) or dataclasses.is_dataclass(value)
+    typed_dict = "__total__" in vars(value)
+    return issubclass(value, BaseModel) or typed_dict or dataclasses.is_dataclass(value)
 
 
 def _parts(value: type) -> list[type]:

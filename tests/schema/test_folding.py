@@ -1,0 +1,49 @@
+"""Folding: layout goes, words stay, and every folded character knows where it came from."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.schema import fold
+
+TEXT = st.text(st.one_of(st.characters(), st.sampled_from(" \n-\u00adé\u0301ﬁ\u200bab\r\t가")), max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("  a \r\n\t b  ", "a b"),
+        ("in-\nvoice", "invoice"),
+        ("in-  \n  voice", "invoice"),
+        ("in-\n\nvoice", "in- voice"),
+        ("A-\nB", "A- B"),
+        ("1-\n2", "1- 2"),
+        ("e\u0301", "é"),
+        ("of\ufb01ce", "office"),
+        ("so\u00adft\u200b", "soft"),
+        ("a\x00b\x1b", "ab"),
+        ("½ m²", "½ m²"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d👧", "👩\u200d👧"),
+    ],
+)
+def test_layout_goes_and_words_stay(text, folded):
+    assert fold(text).text == folded
+
+
+@given(TEXT)
+def test_folding_twice_changes_nothing_more(text):
+    once = fold(text).text
+    assert fold(once).text == once
+
+
+@given(TEXT)
+def test_every_folded_character_comes_from_its_place_in_the_text(text):
+    folded = fold(text)
+    assert len(folded.text) == len(folded.starts) == len(folded.ends)
+    assert list(folded.starts) == sorted(folded.starts)
+    for char, start, end in zip(folded.text, folded.starts, folded.ends, strict=True):
+        assert 0 <= start < end <= len(text)
+        assert char in fold(text[start:end]).text or char == " "
