@@ -1,0 +1,46 @@
+"""An invoice with its line items."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from pipeline.schema import Extractive, InOrder
+
+
+class Item(BaseModel):
+    """One line of the invoice: what was sold, how much of it, and what that line costs."""
+
+    description: Annotated[str, Extractive()] = Field(max_length=80, description="what was sold, as printed")
+    quantity: Annotated[str | None, Extractive("number")] = Field(
+        max_length=12, description="how many or how much, as printed, without the unit"
+    )
+    amount: Annotated[str | None, Extractive("money")] = Field(
+        max_length=20, description="amount of the whole line, not the price of one, without the currency sign"
+    )
+
+
+class Invoice(BaseModel):
+    """One invoice. A value that the invoice does not show is null."""
+
+    number: Annotated[str | None, Extractive()] = Field(max_length=30, description="number of the invoice")
+    date: Annotated[str | None, Extractive("date")] = Field(
+        max_length=30, description="day on which the invoice was issued, as printed"
+    )
+    due_date: Annotated[str | None, Extractive("date")] = Field(
+        max_length=30, description="last day for the payment, as printed; null if the invoice names no day"
+    )
+    supplier: Annotated[str | None, Extractive(unit="line")] = Field(
+        max_length=80, description="who sends the invoice and is to be paid"
+    )
+    customer: Annotated[str | None, Extractive()] = Field(
+        max_length=80, description="who receives the invoice and has to pay"
+    )
+    currency: Literal["EUR", "USD", "GBP", "BRL", "CHF", "JPY", "RUB"] | None = Field(
+        description="currency of the amounts, as its ISO code"
+    )
+    total: Annotated[str | None, Extractive("money")] = Field(
+        max_length=20, description="total with tax, before payments already made, without the currency sign"
+    )
+    items: Annotated[list[Item], InOrder()] = Field(
+        max_length=40, description="the lines of the invoice from top to bottom; no subtotals, no tax, no shipping"
+    )
