@@ -31,8 +31,9 @@ def write(export: Export, out: TextIO) -> int:
     names, rows = _evidence(export) if export.only_evidence else _table(export)
     writer.writerow(map(defused, names))
     count = 0
-    for count, row in enumerate(rows, start=1):
+    for row in rows:
         writer.writerow(map(defused, row))
+        count += 1
     return count
 
 

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.data import Counts
 from pipeline.store.connection import connect
 from pipeline.store.documents import MAX_TRIES, Documents
 from pipeline.store.failures import Failed, Failures
@@ -89,3 +90,9 @@ class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Status):
             count = self._mark_gone(run_id, roots)
             self._follow_files(run_id)
         return count
+
+    def end_run(self, run_id: int, state: str, counts: Counts, *, done: int, failed: int, skipped: int) -> None:
+        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents)."""
+        with self.atomic():
+            self._follow_files(run_id)  # attachments come to light after `mark_gone`
+            super().end_run(run_id, state, counts, done=done, failed=failed, skipped=skipped)

@@ -178,6 +178,16 @@ class Connection(sqlite3.Connection):
         """A cursor whose errors are ours."""
         return super().cursor(factory)
 
+    # The short cuts of the base class would not ask the cursor.
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        """Run one statement."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        """Run one statement for each row of parameters."""
+        return self.cursor().executemany(sql, parameters)
+
 
 def connect(path: Path, *, write: bool) -> Database:
     """Open the file at `path`, which a writer creates (0600) where there is none."""

@@ -54,7 +54,10 @@ class Files(Part):
         return FileRow(*row) if row else None
 
     def save_files(self, run_id: int, rows: Iterable[FileRow]) -> None:
-        """Enter or update files and mark them as seen in this run. A file that changed loses its old failures."""
+        """Enter or update files and mark them as seen in this run. A file that changed loses its old failures.
+
+        A file whose bytes cannot be read today (`sha256` is None) keeps the document it is known to hold.
+        """
         for batch in _batches(rows):
             with self.atomic():
                 self._save_batch(run_id, batch)
@@ -71,7 +74,8 @@ class Files(Part):
             """INSERT INTO _files (path, parent, name, size, mtime_ns, sha256, first_run, seen_run)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT (path) DO UPDATE SET parent = excluded.parent, name = excluded.name,
-                   size = excluded.size, mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256,
+                   size = excluded.size, mtime_ns = excluded.mtime_ns,
+                   sha256 = coalesce(excluded.sha256, sha256),
                    seen_run = excluded.seen_run, gone = 0""",
             [
                 (
@@ -95,8 +99,8 @@ class Files(Part):
             {"paths": json.dumps(same), "run": run_id},
         )
         for path, row in zip(paths, batch, strict=True):
-            if old.get(path) != row.sha256:
-                self._forget_failures(path, old.get(path), row.sha256)
+            if row.sha256 is not None and old.get(path) != row.sha256:
+                self._forget_failures(run_id, path, old.get(path))
         attached = [path for path, row in zip(paths, batch, strict=True) if row.parent is not None]
         self._do(
             """INSERT INTO _inputs (task, file, run)
@@ -107,18 +111,18 @@ class Files(Part):
             (json.dumps(attached),),
         )
 
-    def _forget_failures(self, path: str, old: str | None, new: str | None) -> None:
-        """The bytes that failed lie at `path` no more; they may still lie elsewhere."""
+    def _forget_failures(self, run_id: int, path: str, old: str | None) -> None:
+        """What failed before lies at `path` no more; its bytes may still lie elsewhere."""
         self._do(
-            "DELETE FROM _failures WHERE subject = ? AND document IS NULL AND work_key IS NULL AND stage = 'read'",
-            (path,),
+            """DELETE FROM _failures WHERE subject = ? AND document IS NULL AND work_key IS NULL
+               AND stage = 'read' AND last_run <> ?""",
+            (path, run_id),
         )
-        if old is not None and old != new:
-            self._do(
-                """DELETE FROM _failures WHERE document = :old
-                   AND NOT EXISTS (SELECT 1 FROM _files WHERE sha256 = :old AND gone = 0)""",
-                {"old": old},
-            )
+        self._do(
+            """DELETE FROM _failures WHERE document = :old
+               AND NOT EXISTS (SELECT 1 FROM _files WHERE sha256 = :old AND gone = 0)""",
+            {"old": old},
+        )
 
     def link_inputs(self, run_id: int, task: str, paths: Iterable[str]) -> None:
         """These files (with their attachments) belong to the task, and are what this run reads for it."""

@@ -49,7 +49,7 @@ class Lock:
 
     def _acquire(self, database: Path) -> int:
         while True:
-            with os_errors(self.path):
+            with os_errors(database):
                 handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
             if not _take(handle):
                 holder = _read(handle)
@@ -62,7 +62,7 @@ class Lock:
                 break
             os.close(handle)  # the holder before us removed it between our open and our lock
         try:
-            with os_errors(self.path):
+            with os_errors(database):
                 os.ftruncate(handle, 0)
                 os.write(
                     handle,
