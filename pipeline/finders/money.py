@@ -1,7 +1,7 @@
 """Amounts of money. The normal form is a decimal number; the currency stands beside it as an ISO code.
 
 An amount next to its currency gives two spans, with the currency and without it, because documents are asked for
-either. Both know the currency. Bare whole numbers count as amounts only in a text without any better ones.
+either. Both know the currency. Other bare numbers count as amounts only in a text without any better ones.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ def find(text: str, settled: Settled) -> list[Span]:
             continue
         amount = _Amount(text, plain, numeral)
         looks_like_money = amount.currency_found or numeral.grouped or numeral.decimals == 2 or amount.marked
-        if not looks_like_money and numeral.decimals:
-            continue
         (spans if looks_like_money else whole).extend(amount.spans())
     if not spans:
         spans = [span for span in whole if len(span.value) <= 9]

@@ -1,0 +1,359 @@
+"""The answers of a document's chunks -> one Record. Pure: no model, no store, no text but the values' own.
+
+Scalars follow the field's merge rule, and a null is no vote. Every value that lost is a Conflict.
+
+Lists are joined in chunk order (rule `union`, what a list has unless its schema says otherwise). What two chunks both
+read in their overlap is kept once; equal items in different places are all kept: two coffees are two rows. Plain texts
+that are not in order, such as the parties of a contract, are names: what an earlier chunk named is not named again.
+Any other rule takes the whole list of one chunk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from pipeline.data import Chunk, Completeness, Conflict, Document, Evidence, Extraction, Found, Record
+from pipeline.finders import normalise
+from pipeline.schema import Field, List, Node, Object, Text
+
+Answered = Sequence[tuple[Chunk, Extraction | None]]
+"""The chunks of one document in order, each with its answer; None where it failed."""
+
+_FOUND_RANK = {found: rank for rank, found in enumerate(Found)}
+
+
+def merge(
+    document: Document,
+    task: str,
+    schema: Object,
+    answered: Answered,
+    evidence: Sequence[Sequence[Evidence]] = (),
+) -> Record:
+    """One row for one document.
+
+    `evidence[i]` belongs to `answered[i]`; it says which chunk's value is better grounded (rule `confident`) and which
+    list items are one and the same. The record is incomplete when a chunk failed, a page was noted or a field was cut.
+    """
+    answers = [
+        _Answer(number, chunk, extraction, tuple(evidence[number]) if number < len(evidence) else ())
+        for number, (chunk, extraction) in enumerate(answered)
+        if extraction is not None
+    ]
+    merged = _Merged()
+    votes = [_Vote(answer, "", dict(answer.extraction.values)) for answer in answers]
+    values = _merge_object(schema, votes, "", merged)
+    complete = len(answers) == len(answered) and not merged.cut and not any(page.note for page in document.pages)
+    return Record(
+        document=document.sha256,
+        task=task,
+        values=values,
+        state=Completeness.COMPLETE if complete else Completeness.INCOMPLETE,
+        cut=tuple(dict.fromkeys(merged.cut)),
+        evidence=tuple(dict.fromkeys(merged.evidence)),
+        conflicts=tuple(merged.conflicts),
+    )
+
+
+class _Answer:
+    """One chunk's answer with its evidence looked up by path."""
+
+    def __init__(self, number: int, chunk: Chunk, extraction: Extraction, evidence: tuple[Evidence, ...]) -> None:
+        self.number = number
+        self.chunk = chunk
+        self.extraction = extraction
+        self.evidence = evidence
+        self.by_path: dict[str, list[Evidence]] = {}
+        for piece in evidence:
+            for path in _prefixes(piece.path):
+                self.by_path.setdefault(path, []).append(piece)
+        self.cut_below: dict[str, list[str]] = {}
+        for cut in extraction.cut:
+            for path in _prefixes(cut):
+                self.cut_below.setdefault(path, []).append(cut)
+
+    def at(self, path: str) -> Evidence | None:
+        return next((piece for piece in self.by_path.get(path, ()) if piece.path == path), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """What one chunk says about one path of its own answer."""
+
+    answer: _Answer
+    path: str
+    value: object = field(repr=False)
+
+    def child(self, name: str) -> _Vote:
+        value = self.value.get(name) if isinstance(self.value, Mapping) else None
+        return _Vote(self.answer, f"{self.path}.{name}" if self.path else name, value)
+
+
+@dataclass(slots=True)
+class _Merged:
+    """What is gathered beside the values while they are merged."""
+
+    cut: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def carry(self, vote: _Vote, path: str) -> None:
+        """Take a vote's evidence and cuts along under the path that its value now has."""
+        old = len(vote.path)
+        for piece in vote.answer.by_path.get(vote.path, ()):
+            self.evidence.append(dataclasses.replace(piece, path=path + piece.path[old:]))
+        self.cut.extend(path + cut[old:] for cut in vote.answer.cut_below.get(vote.path, ()))
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    """`items[2].price` stands below itself, `items[2]` and `items`."""
+    for match in re.finditer(r"[.\[]", path):
+        yield path[: match.start()]
+    yield path
+
+
+def _merge_object(node: Object, votes: Sequence[_Vote], path: str, merged: _Merged) -> dict[str, object]:
+    return {
+        member.name: _merge_field(
+            member,
+            [vote.child(member.name) for vote in votes],
+            f"{path}.{member.name}" if path else member.name,
+            merged,
+        )
+        for member in node.fields
+    }
+
+
+def _merge_field(member: Field, votes: list[_Vote], path: str, merged: _Merged) -> object:
+    said = [vote for vote in votes if vote.value is not None]
+    match member.node:
+        case Object() if said or not (votes or member.nullable):
+            return _merge_object(member.node, said, path, merged)
+        case List() if said and member.merge == "union":
+            return _join(member.node, votes, path, merged)
+        case List():
+            said = [vote for vote in said if vote.value] or said[:1]  # an empty list is no vote against a full one
+    if not said:
+        for vote in votes:
+            merged.carry(vote, path)
+        return [] if isinstance(member.node, List) and not member.nullable else None
+    kept = _choose(member, said)
+    merged.carry(kept, path)
+    known = {_key(member.node, kept.value)}
+    for vote in said:
+        key = _key(member.node, vote.value)
+        if key not in known:
+            known.add(key)
+            merged.conflicts.append(Conflict(path, kept.value, vote.value, vote.answer.chunk.index))
+    return kept.value
+
+
+def _choose(member: Field, said: list[_Vote]) -> _Vote:
+    """The vote that the field's rule keeps; the earlier one where two are equal."""
+    match member.merge:
+        case "last":
+            return said[-1]
+        case "confident":
+            return max(said, key=_confidence)
+        case "majority":
+            counts = Counter(_key(member.node, vote.value) for vote in said)
+            return max(said, key=lambda vote: counts[_key(member.node, vote.value)])
+    return said[0]
+
+
+def _confidence(vote: _Vote) -> tuple[float, int]:
+    """Measured confidence first, then how the value was found. A list or object is as sure as its least sure part."""
+    pieces = vote.answer.by_path.get(vote.path, ())
+    confidences = [piece.confidence for piece in pieces if piece.confidence is not None]
+    worst = max((_FOUND_RANK[piece.found] for piece in pieces), default=len(_FOUND_RANK))
+    return (min(confidences, default=-1.0), -worst)
+
+
+# -- lists ------------------------------------------------------------------------------------------------------
+
+
+class _Item:
+    """One item of the joined list. `value` grows when the next chunk saw more of the same item."""
+
+    def __init__(self, vote: _Vote) -> None:
+        self.votes = [vote]
+        self.value = vote.value
+        self.spans = _spans(vote)
+        self.end = vote.answer.chunk.end
+        self._key: object = None
+
+    def key(self, node: Node) -> object:
+        """What two equal items have in common."""
+        if self._key is None:
+            self._key = _key(node, self.value)
+        return self._key
+
+
+def _spans(vote: _Vote) -> dict[str, tuple[int, int]]:
+    """Where the parts of an item stand in the document, by their path inside the item."""
+    return {
+        piece.path[len(vote.path) :]: (piece.start, piece.end)
+        for piece in vote.answer.by_path.get(vote.path, ())
+        if piece.start is not None and piece.end is not None
+    }
+
+
+def _join(node: List, votes: list[_Vote], path: str, merged: _Merged) -> list[object]:
+    items: list[_Item] = []
+    names = isinstance(node.items, Text) and node.items.type == "text" and not node.in_order
+    for vote in votes:
+        found = vote.value if isinstance(vote.value, list | tuple) else ()
+        # Only what reaches into this chunk can be read twice, so a long document is not compared with all of itself.
+        earlier = [item for item in items if names or item.end > vote.answer.chunk.start]
+        for index, value in enumerate(found):
+            fresh = _Item(_Vote(vote.answer, f"{vote.path}[{index}]", value))
+            same = next((item for item in earlier if _is_same(node.items, item, fresh, names)), None)
+            if same is None:
+                items.append(fresh)
+            else:
+                if not names:
+                    earlier.remove(same)
+                _absorb(same, fresh)
+        own = [cut for cut in vote.answer.cut_below.get(vote.path, ()) if cut == vote.path]
+        merged.cut.extend(path for _ in own)
+        merged.evidence.extend(
+            dataclasses.replace(piece, path=path)
+            for piece in vote.answer.by_path.get(vote.path, ())
+            if piece.path == vote.path
+        )
+    for index, item in enumerate(items):
+        _carry_item(item, f"{path}[{index}]", merged)
+    return [item.value for item in items]
+
+
+def _is_same(node: Node, old: _Item, new: _Item, names: bool) -> bool:
+    """Whether two chunks read one and the same item of the document.
+
+    Its place decides: some part of both readings stands at one place of the text that the chunks share. Without a
+    place (nothing of the item was found in the text) equal values are taken for one item.
+    """
+    if names:
+        return old.key(node) == new.key(node)
+    shared = (new.votes[0].answer.chunk.start, old.end)
+    if shared[0] >= shared[1]:
+        return False
+    if not old.spans and not new.spans:
+        return old.key(node) == new.key(node)
+    return _touch(old, new, shared) and _is_compatible(node, old, new, "", old.value, new.value)
+
+
+def _touch(old: _Item, new: _Item, shared: tuple[int, int]) -> bool:
+    """Whether the two have a part at the same place of what the chunks share."""
+    return any(
+        part in new.spans and max(start, new.spans[part][0], shared[0]) < min(end, new.spans[part][1], shared[1])
+        for part, (start, end) in old.spans.items()
+    )
+
+
+def _is_compatible(node: Node, old: _Item, new: _Item, part: str, one: object, other: object) -> bool:
+    """Whether one reading is the other with something missing: a null, or words that the chunk's end cut off."""
+    if one is None or other is None or one == other:
+        return True
+    if isinstance(node, Object) and isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(
+            _is_compatible(m.node, old, new, f"{part}.{m.name}", one.get(m.name), other.get(m.name))
+            for m in node.fields
+        )
+    if isinstance(node, Text) and part in old.spans and part in new.spans:
+        a, b = old.spans[part], new.spans[part]
+        inside = (a[0] <= b[0] and b[1] <= a[1]) or (b[0] <= a[0] and a[1] <= b[1])
+        if inside and (_fold(str(one)) in _fold(str(other)) or _fold(str(other)) in _fold(str(one))):
+            return True
+    return _key(node, one) == _key(node, other)
+
+
+def _absorb(item: _Item, fresh: _Item) -> None:
+    """Take the parts that the second reading adds."""
+    item.votes.append(fresh.votes[0])
+    item.value = _fuller(item.value, fresh.value)
+    item.spans = {**fresh.spans, **item.spans}
+    item.end = fresh.end
+    item._key = None
+
+
+def _fuller(one: object, other: object) -> object:
+    if one is None:
+        return other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {name: _fuller(one.get(name), other.get(name)) for name in {**one, **other}}
+    if isinstance(one, str) and isinstance(other, str) and len(_fold(other)) > len(_fold(one)):
+        return other
+    return one
+
+
+def _carry_item(item: _Item, path: str, merged: _Merged) -> None:
+    """The evidence of the parts as they are now: each from the reading that gave its value."""
+    wanted = dict(_leaves(item.value, ""))
+    for vote in item.votes:
+        given = dict(_leaves(vote.value, ""))
+        for piece in vote.answer.by_path.get(vote.path, ()):
+            part = piece.path[len(vote.path) :]
+            mine = part in wanted and part in given and given[part] == wanted[part] and wanted[part] is not None
+            if mine:
+                merged.evidence.append(dataclasses.replace(piece, path=path + part))
+                del wanted[part]
+    for vote in item.votes:
+        for cut in vote.answer.cut_below.get(vote.path, ()):
+            part = cut[len(vote.path) :]
+            if _at(item.value, part) is None or len(item.votes) == 1:
+                merged.cut.append(path + part)
+                merged.evidence.extend(
+                    dataclasses.replace(piece, path=path + part)
+                    for piece in vote.answer.by_path.get(cut, ())
+                    if piece.path == cut and piece.found is Found.CUT
+                )
+
+
+def _leaves(value: object, part: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{part}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{part}[{index}]")
+    else:
+        yield part, value
+
+
+def _at(value: object, part: str) -> object:
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", part):
+        if isinstance(value, Mapping) and name:
+            value = value.get(name)
+        elif isinstance(value, list | tuple) and index and int(index) < len(value):
+            value = value[int(index)]
+        else:
+            return None
+    return value
+
+
+# -- equality ---------------------------------------------------------------------------------------------------
+
+
+def _key(node: Node, value: object) -> object:
+    """Equal keys: the same value, whatever its white space, case and, for typed texts, its way of writing."""
+    if isinstance(node, Object) and isinstance(value, Mapping):
+        return tuple(_key(member.node, value.get(member.name)) for member in node.fields)
+    if isinstance(node, List) and isinstance(value, list | tuple):
+        return tuple(_key(node.items, item) for item in value)
+    if isinstance(value, bool) or not isinstance(value, str):
+        return (type(value) is bool, value)
+    if isinstance(node, Text) and node.type != "text":
+        normal = normalise(value, node.type)
+        if normal is not None:
+            number = Decimal(normal.value) if node.type in ("money", "number") else normal.value
+            return (node.type, number, normal.currency)
+    return _fold(value)
+
+
+def _fold(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
