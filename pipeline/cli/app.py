@@ -1,0 +1,49 @@
+"""The commands and the options that come before them."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import screen
+from pipeline.cli.run import run
+
+app = typer.Typer(
+    name="nightdesk",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # they print local variables, and these hold documents
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        screen.out(f"nightdesk {metadata.version('nightdesk')}")
+        raise typer.Exit
+
+
+@app.callback()
+def nightdesk(
+    version: Annotated[  # noqa: ARG001 - the callback has done it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, also with $NO_COLOR set.")] = False,
+) -> None:
+    """Facts from private documents into a SQLite file, on this machine alone.
+
+    \b
+    Begin with:
+      nightdesk run receipts samples/receipts --db night.db
+      nightdesk help
+    """
+    if no_color:
+        os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
+
+
+for _verb in (run,):
+    app.command()(_verb)

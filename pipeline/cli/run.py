@@ -1,0 +1,112 @@
+"""`nightdesk run`: do a job, draw its progress, say what it did."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from pipeline.cli import first_of, options, screen
+from pipeline.config import Job
+from pipeline.errors import Interrupted, ItemError, Stopped
+
+
+def run(
+    subject: Annotated[str, typer.Argument(metavar="TASK|JOB.toml", help="A task, or a job file and nothing else.")],
+    inputs: Annotated[list[Path] | None, typer.Argument(metavar="INPUT...", help="Files and folders to read.")] = None,
+    db: options.Db = None,
+    model: options.ModelName = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Try a random N documents first.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, but load no model.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")] = False,
+    grammar: Annotated[
+        Literal["llguidance", "outlines_core", "free"] | None, typer.Option(help="What holds answers to the schema.")
+    ] = None,
+    engine: Annotated[
+        Literal["batched", "naive"] | None, typer.Option(help="naive: one document at a time, for comparison.")
+    ] = None,
+    slots: Annotated[int | None, typer.Option(metavar="N", help="Answers written at the same time.")] = None,
+    context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Default: the physical cores.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Default: 0, the likeliest token.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="For temperatures above 0.")] = None,
+    password: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="For encrypted PDFs; may be repeated. Others may see it.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same, one a line, seen by nobody.")
+    ] = None,
+) -> int:
+    """Extract facts from documents into a database.
+
+    Does what is missing or has changed, and nothing else: run the same command again after an interruption, or every
+    night. Settings in a job file are overruled by options.
+
+    \b
+    Examples:
+      nightdesk run receipts scans/ --db night.db
+      nightdesk run receipts scans/ --limit 20 --model ~/models/qwen3-4b-q8_0.gguf
+      nightdesk run night.toml
+    """
+    from pipeline.cli import job as jobs
+
+    given: jobs.Given = {
+        ("model",): model,
+        ("limit",): limit,
+        ("engine", "grammar"): grammar,
+        ("engine", "engine"): engine,
+        ("engine", "sampling", "temperature"): temperature,
+        ("engine", "sampling", "seed"): seed,
+        ("engine", "shape", "slots"): slots,
+        ("engine", "shape", "context"): context,
+        ("engine", "shape", "threads"): threads,
+        ("password",): options.passwords(password or [], password_file) or None,
+    }
+    if jobs.is_job_file(subject, inputs or []):
+        job = jobs.from_file(Path(subject), db, given)
+    else:
+        job = jobs.from_command_line(subject, inputs or [], db, given)
+    return do(job, quiet=quiet, dry_run=dry_run)
+
+
+def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
+    """Do the job; the exit code."""
+    from pipeline.batching import Halt
+    from pipeline.cli.progress import Progress
+    from pipeline.cli.stop import Stop
+    from pipeline.cli.summary import Tally, lines
+    from pipeline.run import run as story
+    from pipeline.run.events import Event, Opened
+
+    tally = Tally()
+    extracting = False
+    with Stop(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
+        events = cast("Generator[Event]", story(job, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop))
+        for event in events:
+            tally.count(event)
+            progress.show(event)
+            extracting = extracting or (isinstance(event, Opened) and bool(event.shape))
+            if stop.halt is Halt.NOW and not extracting:
+                events.throw(KeyboardInterrupt())
+    screen.out(*lines(tally, job))
+    codes = [0]
+    if stop.halt is not Halt.NO and tally.summary is not None and tally.summary.left > 0:
+        codes.append(Interrupted.exit_code if stop.halt is Halt.NOW else Stopped.exit_code)
+    if tally.failures:
+        codes.append(ItemError.exit_code)
+    return first_of(codes)
+
+
+def _command(args: Sequence[str]) -> str:
+    """The command line as the database keeps it: without passwords."""
+    kept = list(args)
+    for index, arg in enumerate(args):
+        if arg.startswith("--password="):
+            kept[index] = "--password=***"
+        elif index and args[index - 1] == "--password":
+            kept[index] = "***"
+    return shlex.join(["nightdesk", *kept])

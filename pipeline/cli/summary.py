@@ -1,0 +1,132 @@
+"""What a run did, in words: counts, speed, where the results are and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.cli.screen import counted, duration, listed, safe, table
+from pipeline.config import Job
+from pipeline.run.events import Event, Failed, Planned, Recorded, Summary
+
+
+@dataclass(slots=True)
+class _Task:
+    plan: Planned
+    done: int = 0
+    incomplete: int = 0
+    failed: set[str] = field(default_factory=set)
+
+
+class Tally:
+    """Counts documents as events pass; the only writer of its numbers. Sets hold failures only."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, _Task] = {}
+        self.unread: set[str] = set()
+        self.failures = 0
+        self.summary: Summary | None = None
+        self._failed_early: dict[str, set[str]] = {}
+
+    def count(self, event: Event) -> None:
+        """Take one more event into account."""
+        match event:
+            case Planned(task=task):
+                self.tasks[task] = _Task(event, failed=self._failed_early.pop(task, set()))
+            case Recorded(task=task, document=document):
+                self.tasks[task].done += 1
+                if document in self.tasks[task].failed:
+                    self.tasks[task].incomplete += 1
+                    self.tasks[task].failed.discard(document)
+            case Failed(failure=failure):
+                self.failures += 1
+                item = failure.document or failure.subject
+                if failure.task is None:
+                    self.unread.add(item)
+                elif failure.task in self.tasks:
+                    self.tasks[failure.task].failed.add(item)
+                else:  # while its documents were cut
+                    self._failed_early.setdefault(failure.task, set()).add(item)
+            case Summary():
+                self.summary = event
+
+
+def lines(tally: Tally, job: Job) -> Iterator[str]:
+    """The summary of a run that came to its end."""
+    summary = tally.summary
+    if summary is None:
+        return
+    if summary.state == "planned":
+        yield from _planned(tally, summary)
+        return
+    yield from _documents(tally)
+    if summary.gone:
+        are = "is" if summary.gone == 1 else "are"
+        yield f"{counted(summary.gone, 'file')} {are} gone; what was found in them stays, marked as gone."
+    if job.limit is not None:
+        yield f"This was a random sample (--limit {job.limit}). Run it without --limit for the rest."
+    counts = summary.counts
+    if counts.sampled or counts.prefilled:
+        yield (
+            f"Tokens: {counts.prefilled:,} prefilled, {counts.reused:,} reused, "
+            f"{counts.forced:,} forced, {counts.sampled:,} sampled."
+        )
+    if summary.done and summary.seconds > 0:
+        speed = summary.done / summary.seconds * 3600
+        yield f"Extracting took {duration(summary.seconds)}: {speed:,.0f} documents per hour."
+    if summary.left > 0:
+        yield f"Left to do: {counted(summary.left, 'chunk')}. Run the same command again to go on."
+    yield from _next(tally, job)
+
+
+def _documents(tally: Tally) -> Iterator[str]:
+    """A line for each task, then one for what could not be read."""
+    for name, task in tally.tasks.items():
+        said = [f"{task.done:,} done"]
+        if task.incomplete:
+            said[0] += f" ({task.incomplete:,} incomplete)"
+        if task.failed:
+            said.append(f"{len(task.failed):,} failed")
+        if task.plan.current:
+            said.append(f"{task.plan.current:,} skipped because nothing changed")
+        yield f"{safe(name)}: {counted(task.plan.documents, 'document')}: {', '.join(said)}."
+    if tally.unread:
+        yield f"{counted(len(tally.unread), 'file')} could not be read."
+    if not any(task.done or task.failed for task in tally.tasks.values()) and not tally.failures:
+        yield "Nothing was left to do."
+
+
+def _planned(tally: Tally, summary: Summary) -> Iterator[str]:
+    heads = ("task", "documents", "up to date", "chunks", "tokens", "prefix")
+    plans = [task.plan for task in tally.tasks.values()]
+    yield from table(heads, [(p.task, p.documents, p.current, p.work, p.tokens, p.prefix) for p in plans])
+    yield "Chunks and tokens are those still to be answered; the prefix is shared by all prompts of its task."
+    if tally.unread:
+        yield f"{counted(len(tally.unread), 'file')} could not be read."
+    if not summary.left:
+        yield "Nothing is left to do."
+    elif summary.expected_seconds is None:
+        yield "Expected time: not known before this database has seen a run with this model."
+    else:
+        yield f"Expected time: about {duration(summary.expected_seconds)}."
+
+
+def _next(tally: Tally, job: Job) -> Iterator[str]:
+    database = shlex.quote(str(_short(job.database)))
+    yield ""
+    yield f"Results: {safe(database)}, {'table' if len(tally.tasks) == 1 else 'tables'} {listed([*tally.tasks])}"
+    first = next(iter(tally.tasks))
+    yield f"  sqlite-utils rows {safe(database)} {first}"
+    yield f"  nightdesk export {first} --db {safe(database)} --format csv"
+    if tally.failures:
+        yield f"What failed, and what to do about it: nightdesk failures --db {safe(database)}"
+
+
+def _short(path: Path) -> Path:
+    """The path from the working directory, where it lies below it."""
+    try:
+        return path.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return path
