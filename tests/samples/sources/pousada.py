@@ -49,6 +49,13 @@ story = [
     Paragraph("Documento processado por programa certificado n.º 0000/AT", small),
 ]
 SimpleDocTemplate(
-    sys.argv[1], pagesize=A5, leftMargin=30, rightMargin=30, topMargin=34, bottomMargin=30, invariant=1,
-    title="FR 2025/00871", author="Pousada Vale do Zêzere",
+    sys.argv[1],
+    pagesize=A5,
+    leftMargin=30,
+    rightMargin=30,
+    topMargin=34,
+    bottomMargin=30,
+    invariant=1,
+    title="FR 2025/00871",
+    author="Pousada Vale do Zêzere",
 ).build(story)

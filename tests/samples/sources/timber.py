@@ -59,5 +59,10 @@ for label, value, font in (
     put(158, y, label, font, 10, True)
     put(190, y, value, font, 10, True)
 put(20, 40, "Please pay to sort code 00-00-00, account 00041187. Goods stay ours until paid for.", size=9)
-put(20, 35, "Timber is sawn to order and cannot be returned. Registered in England 00041187. VAT GB 000 0411 87.", size=9)
+put(
+    20,
+    35,
+    "Timber is sawn to order and cannot be returned. Registered in England 00041187. VAT GB 000 0411 87.",
+    size=9,
+)
 canvas.save()
