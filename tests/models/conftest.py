@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.models.tokenizer import Tokenizer
+
 Tensor = tuple[str, tuple[int, ...], int]  # name, shape, type; its data is zeros
 Value = str | int | float | bool | list[str] | list[int] | list[float]
 
@@ -42,8 +44,8 @@ def gguf_bytes(
     for key, value in values.items():
         out += text(key)
         if isinstance(value, list):
-            items = [scalar(item) for item in value]
-            kind = items[0][0] if items else 4
+            items = [(5, struct.pack(order + "i", i)) if type(i) is int else scalar(i) for i in value]
+            kind = items[0][0] if items else 5
             out += struct.pack(order + "IIQ", 9, kind, len(items)) + b"".join(item for _, item in items)
         else:
             kind, raw = scalar(value)
@@ -135,7 +137,7 @@ VOCABULARIES = (
 )
 
 
-@pytest.fixture(params=VOCABULARIES)
+@pytest.fixture(scope="session", params=VOCABULARIES)
 def vocabulary_file(request: pytest.FixtureRequest) -> Path:
     """A real vocabulary-only GGUF file, one family after the other."""
     folder = os.environ.get("NIGHTDESK_VOCABS")
@@ -148,3 +150,60 @@ def vocabulary_file(request: pytest.FixtureRequest) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_tokenizer(vocabulary_file: Path) -> Tokenizer:
+    """The tokenizer of that file."""
+    return Tokenizer.load(vocabulary_file)
+
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+
+
+def sentencepiece_values() -> dict[str, Value]:
+    """A made-up SentencePiece vocabulary with byte fallback. It can merge `<`, `s>` into the control token `<s>`."""
+    tokens = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
+    tokens += [(f"<0x{i:02X}>", BYTE) for i in range(256)]
+    tokens += [("<|user|>", USER_DEFINED), ("<|end|>", CONTROL), ("unused", UNUSED)]
+    words = ["s>", "▁a", "▁b", "ab", "▁ab", "ba", "▁ba", "▁▁", "\n\n"]
+    tokens += [(word, NORMAL) for word in [*words, "▁", *"abcdefghijklmnopqrstuvwxyz<>/|"]]
+    return {
+        "general.architecture": "llama",
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [text for text, _ in tokens],
+        "tokenizer.ggml.scores": [-float(i) for i in range(len(tokens))],
+        "tokenizer.ggml.token_type": [kind for _, kind in tokens],
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.unknown_token_id": 0,
+    }
+
+
+def bpe_values() -> dict[str, Value]:
+    """A made-up byte-level BPE vocabulary with special and user-defined tokens."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    shown = {byte: chr(byte) for byte in printable}
+    shown |= {byte: chr(256 + n) for n, byte in enumerate(sorted(set(range(256)) - set(printable)))}
+    tokens = [(shown[byte], NORMAL) for byte in range(256)]
+    tokens += [("ab", NORMAL), ("Ġa", NORMAL), ("ĊĊ", NORMAL)]
+    tokens += [("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL), ("<tool>", USER_DEFINED), ("    ", USER_DEFINED)]
+    return {
+        "general.architecture": "llama",
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.tokens": [text for text, _ in tokens],
+        "tokenizer.ggml.token_type": [kind for _, kind in tokens],
+        "tokenizer.ggml.merges": ["a b", "Ġ a", "Ċ Ċ"],
+        "tokenizer.ggml.bos_token_id": 260,
+        "tokenizer.ggml.eos_token_id": 260,
+    }
+
+
+@pytest.fixture(scope="session", params=["sentencepiece", "bpe"])
+def made_up_tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """The tokenizer of a made-up vocabulary."""
+    path = tmp_path_factory.mktemp("vocabulary") / f"{request.param}.gguf"
+    values = sentencepiece_values() if request.param == "sentencepiece" else bpe_values()
+    path.write_bytes(gguf_bytes(values))
+    return Tokenizer.load(path)
