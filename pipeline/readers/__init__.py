@@ -20,6 +20,7 @@ from typing import Protocol, cast
 from pipeline.data import Attachment, Document, Page
 from pipeline.errors import ReadError
 from pipeline.readers.cleaning import clean
+from pipeline.readers.decoding import is_text
 from pipeline.readers.folders import walk
 from pipeline.readers.signatures import looks_like
 
@@ -71,7 +72,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     """Read a file from its bytes. `name` gives the suffix and stands in messages; nothing is opened.
 
     Raises ReadError; the codes are unknown_format, wrong_suffix, binary, empty, encrypted, broken, no_text,
-    and missing or unreadable for `read_file`.
+    limits, and missing or unreadable for `read_file`.
     """
     reader, module = _format_of(name)
     if not content:
@@ -81,7 +82,8 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     reading = module.read(content, name, options)
     text, pages = _join(reading.pages)
     if not text.strip() and not reading.attachments:
-        raise ReadError(f"{name} has no text", code="empty", hint="There is nothing in it to extract.")
+        code = "no_text" if content.strip() else "empty"
+        raise ReadError(f"{name} has no text", code=code, hint="There is nothing in it to extract.")
     return Document(
         sha256=hashlib.sha256(content).hexdigest(),
         text=text,
@@ -137,23 +139,17 @@ def _format_of(name: str) -> tuple[str, Format]:
 
 def _disagreement(content: bytes, name: str) -> ReadError:
     suffix = PurePosixPath(name).suffix.lower()
-    kind = looks_like(content)
+    kind = looks_like(content) or ("plain text" if is_text(content) else None)
     if kind is not None:
         return ReadError(
             f"{name} ends in {suffix} but looks like {kind}",
             code="wrong_suffix",
             hint="Give the file the suffix that fits its content.",
         )
-    if suffix == ".pdf":
-        return ReadError(
-            f"{name} is no PDF: it has neither a PDF's beginning nor its end",
-            code="broken",
-            hint="Get the file again from where it came from.",
-        )
     return ReadError(
-        f"{name} ends in {suffix} but is no text",
+        f"{name} ends in {suffix} but is binary data of no kind that is known here",
         code="binary",
-        hint="Give the file the suffix that fits its content, or leave it out.",
+        hint="Get the file again from where it came from, or leave it out.",
     )
 
 

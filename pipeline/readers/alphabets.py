@@ -114,7 +114,7 @@ def _cost(text: str, encoding: str, languages: tuple[frozenset[str], ...]) -> fl
     if _GREEK_LETTERS.search(text) and not _GREEK_ACCENTS.search(text):
         cost += 0.05 * len(foreign)
     if encoding in _EBCDIC:  # where every letter is a high byte, and ASCII says nothing
-        cost += 0.1 * len(text)
+        cost += 0.1 * len(text.split()) + 0.05 * len("".join(text.split()))
     return cost
 
 
@@ -146,7 +146,7 @@ def _in_word(character: str) -> bool:
 @functools.lru_cache(maxsize=65536)
 def _charge(character: str, encoding: str) -> float:
     """What one character costs by itself; letters of Latin script are judged together, by language."""
-    if character in "\t\n\r\f":
+    if character in "\t\n\r\f\x85":
         return 0.0
     category = unicodedata.category(character)
     if category in {"Cc", "Cn", "Co", "Cs"}:

@@ -4,7 +4,7 @@
 - Unicode NFC: one spelling of a text gives one chunk, one work key and one row of tokens, and a value that a
   person types is found. Lost: whether a file wrote é as one character or as two, and the compatibility forms
   of a few Han characters. Not NFKC: it would turn ½ into 1⁄2 and ² into 2, and those are values.
-- White space at the end of a page goes.
+- White space at the end of lines and pages goes, and so do all blank lines but one of a row of them.
 
 Offsets anywhere in Nightdesk count in the text that comes out of here.
 """
@@ -16,15 +16,20 @@ import unicodedata
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLANK_LINES = re.compile("\n{3,}")
 _MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
 _HEAP_OF_MARKS = re.compile(f"([{_MARKS}]{{64,}})")
+_PERHAPS_A_HEAP = re.compile("[^\x00-\u02ff\u3100-\ua66e\uac00-\ud7ff]{64}")  # quick, and clears most texts
 
 
 def clean(text: str) -> str:
     """The text as it is kept. Linear in its length."""
-    text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text)).rstrip()
+    text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+    text = _BLANK_LINES.sub("\n\n", "\n".join(map(str.rstrip, text.split("\n")))).rstrip("\n")
     if text.isascii():
         return text
+    if not _PERHAPS_A_HEAP.search(text):
+        return unicodedata.normalize("NFC", text)
     # Normalising takes time square in the number of marks on one letter, so heaps of marks stay as they are.
     pieces = _HEAP_OF_MARKS.split(text)
     pieces[::2] = [unicodedata.normalize("NFC", piece) for piece in pieces[::2]]

@@ -53,6 +53,11 @@ def decode(content: bytes, declared: str | None = None) -> str:
     return text if text is not None else _legacy(content)
 
 
+def is_wide(content: bytes) -> bool:
+    """Whether this is UTF-16 or UTF-32."""
+    return _wide_encoding(content) is not None
+
+
 def _wide_encoding(content: bytes) -> str | None:
     """UTF-16 or UTF-32, by its mark or by where its NULs are."""
     for mark, encoding in _BYTE_ORDER_MARKS[1:]:

@@ -12,8 +12,8 @@ def walk(inputs: Sequence[Path]) -> Iterator[Path]:
     """All regular files, in the order of the inputs and sorted within a folder; each input is checked first.
 
     Folders recurse. Hidden files and folders are skipped below an input, not when they are named themselves.
-    Links are followed; a folder that leads back into itself is entered once. Raises JobError for an input
-    that is not there.
+    Links are followed; a folder that leads back into itself is entered once. What may not be looked at is given
+    as it is: reading it fails, and the failure is seen. Raises JobError for an input that is not there.
     """
     for given in inputs:
         if not given.exists():
@@ -31,14 +31,17 @@ def _folder(top: Path) -> Iterator[Path]:
     waiting = [top]
     while waiting:
         path = waiting.pop()
-        if path.is_file():
+        try:
+            if path.is_file():
+                yield path
+                continue
+            if not path.is_dir():
+                continue  # a broken link, a socket, a pipe
+            state = path.stat()
+            inside = [below for below in path.iterdir() if not below.name.startswith(".")]
+        except OSError:
             yield path
             continue
-        if not path.is_dir():
-            continue  # a broken link, a socket, a pipe
-        state = path.stat()
-        if (state.st_dev, state.st_ino) in entered:
-            continue
-        entered.add((state.st_dev, state.st_ino))
-        inside = [below for below in path.iterdir() if not below.name.startswith(".")]
-        waiting.extend(sorted(inside, reverse=True))
+        if (state.st_dev, state.st_ino) not in entered:
+            entered.add((state.st_dev, state.st_ino))
+            waiting.extend(sorted(inside, reverse=True))

@@ -105,9 +105,11 @@ def _page(document: pypdf.PdfReader, index: int) -> PageText:
 
 def _has_no_map(font: dict[str, object]) -> bool:
     """A composite font whose codes are glyph numbers, with nothing that says which characters they are."""
-    if font.get("/Subtype") != "/Type0" or "/ToUnicode" in font:
+    if "/ToUnicode" in font or "/Subtype" not in font or font["/Subtype"] != "/Type0":
         return False
-    encoding = font.get("/Encoding")
+    if "/Encoding" not in font:
+        return True
+    encoding = font["/Encoding"]  # follows references; get() does not
     return not (isinstance(encoding, str) and _CHARACTER_CODES.search(encoding))
 
 

@@ -31,11 +31,17 @@ _PDF = re.compile(rb"%PDF-\d")
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,1000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+_HEADER = re.compile(rb"\s*(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,100}[ \t]*:")
 _MAIL = re.compile(
     rb"\s*(?:From [^\r\n]*\r?\n)?(?:[!-9;-~]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*){0,50}?"
     rb"(?:received|return-path|message-id|mime-version|delivered-to):",
     re.I,
 )
+
+
+def has_headers(content: bytes) -> bool:
+    """Whether this begins with a line like `Name: value`, as a mail does."""
+    return _HEADER.match(content) is not None
 
 
 def is_pdf(content: bytes) -> bool:

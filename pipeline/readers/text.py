@@ -1,6 +1,6 @@
 """Plain text and Markdown.
 
-Kept: every character, in order; form feeds are page breaks. Markdown is kept as it is written: its marks are
+Kept: every line, in order; form feeds are page breaks. Markdown is kept as it is written: its marks are
 structure that the chunker uses. Lost: the encoding, the kind of line ends, control characters.
 """
 
