@@ -205,16 +205,19 @@ def _spans(vote: _Vote) -> dict[str, tuple[int, int]]:
 
 def _join(node: List, votes: list[_Vote], path: str, merged: _Merged) -> list[object]:
     items: list[_Item] = []
+    near: list[_Item] = []
     names = isinstance(node.items, Text) and node.items.type == "text" and not node.in_order
     for vote in votes:
         found = vote.value if isinstance(vote.value, list | tuple) else ()
         # Only what reaches into this chunk can be read twice, so a long document is not compared with all of itself.
-        earlier = [item for item in items if names or item.end > vote.answer.chunk.start]
+        near = [item for item in near if names or item.end > vote.answer.chunk.start]
+        earlier = list(near)
         for index, value in enumerate(found):
             fresh = _Item(_Vote(vote.answer, f"{vote.path}[{index}]", value))
             same = next((item for item in earlier if _is_same(node.items, item, fresh, names)), None)
             if same is None:
                 items.append(fresh)
+                near.append(fresh)
             else:
                 if not names:
                     earlier.remove(same)
@@ -249,10 +252,12 @@ def _is_same(node: Node, old: _Item, new: _Item, names: bool) -> bool:
 
 def _touch(old: _Item, new: _Item, shared: tuple[int, int]) -> bool:
     """Whether the two have a part at the same place of what the chunks share."""
-    return any(
-        part in new.spans and max(start, new.spans[part][0], shared[0]) < min(end, new.spans[part][1], shared[1])
-        for part, (start, end) in old.spans.items()
-    )
+    for part, (start, end) in old.spans.items():
+        if end > shared[0] and part in new.spans:
+            other = new.spans[part]
+            if max(start, other[0], shared[0]) < min(end, other[1], shared[1]):
+                return True
+    return False
 
 
 def _is_compatible(node: Node, old: _Item, new: _Item, part: str, one: object, other: object) -> bool:
