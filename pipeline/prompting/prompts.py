@@ -29,6 +29,7 @@ from pipeline.schema import any_extractive
 
 _DOCUMENT = Placeholder("document")
 _INSTRUCTIONS = Placeholder("instructions")
+_GAP = "\n\n"
 _PROBE = "A"  # stands for the text behind a cut: the token before it can depend on what follows
 
 
@@ -72,7 +73,7 @@ class PromptBuilder:
         for number, example in enumerate(task.examples):
             self._texts[f"text {number}"] = example.text
             self._texts[f"answer {number}"] = example.answer
-        self._cut(self._runs(_lay_out(chat, len(task.examples))))
+        self._cut(self._runs(_lay_out(chat, len(task.examples), document_first=task.options.document_first)))
         self.parts: Mapping[str, str] = {
             **task.parts,
             "template": fingerprint(source, date.isoformat()),
@@ -80,12 +81,16 @@ class PromptBuilder:
 
     @property
     def prefix(self) -> Segment:
-        """Everything before the chunk that all prompts of this task share."""
+        """Everything before the chunk; all prompts of this task share it."""
         return self._prefix
 
     def build(self, chunk_text: str) -> tuple[Segment, ...]:
-        """The segments of the prompt for this chunk: the shared prefix, if there is one, and the rest."""
-        tail = self._tokenizer.encode_data(self._before + chunk_text.strip() + self._after, first=not self._head)
+        """The segments of the prompt for this chunk: the shared part, where there is one, and the rest."""
+        text = self._before + chunk_text.strip()
+        if self.task.options.document_first:
+            document = self._up_to_a_line_end(text + _GAP, first=not self._head)
+            return (Segment.of([*self._prefix.tokens, *document], shared=True), self._rest)
+        tail = self._tokenizer.encode_data(text + self._after, first=not self._head)
         rest = Segment.of([*tail, *self._suffix])
         return (self._prefix, rest) if self._prefix.tokens else (rest,)
 
@@ -175,8 +180,11 @@ class PromptBuilder:
         before, self._after = self._join(run[:place]), self._join(run[place + 1 :])
         cut = before.rfind("\n") + 1
         self._head, self._before = before[:cut], before[cut:]
-        self._prefix = Segment.of([*self._tokens(runs[:index]), *self._up_to_a_line_end(self._head)], shared=True)
+        head = self._up_to_a_line_end(self._head, first=True)
+        self._prefix = Segment.of([*self._tokens(runs[:index]), *head], shared=True)
         self._suffix = self._tokens(runs[index + 1 :])
+        behind = self._tokenizer.encode_data(self._after.removeprefix(_GAP))
+        self._rest = Segment.of([*behind, *self._suffix])
 
     def _tokens(self, runs: Sequence[int | list[Part]]) -> list[int]:
         ids: list[int] = []
@@ -187,34 +195,38 @@ class PromptBuilder:
                 ids += self._tokenizer.encode_data(self._join(run), first=True)
         return ids
 
-    def _up_to_a_line_end(self, head: str) -> list[int]:
-        """The tokens of `head` as they are when text follows: GPT-2's family splits the last line end off."""
-        if not head:
+    def _up_to_a_line_end(self, text: str, *, first: bool) -> list[int]:
+        """The tokens of `text` as they are when more follows: GPT-2's family splits the last line end off."""
+        if not text:
             return []
         probe = self._tokenizer.encode_data(_PROBE)
-        joint = self._tokenizer.encode_data(head + _PROBE, first=True)
+        joint = self._tokenizer.encode_data(text + _PROBE, first=first)
         if joint[-len(probe) :] == probe:
             return joint[: -len(probe)]
-        return self._tokenizer.encode_data(head, first=True)
+        return self._tokenizer.encode_data(text, first=first)
 
     def _join(self, parts: Sequence[Part]) -> str:
         return "".join(part if isinstance(part, str) else self._texts[part.name] for part in parts)
 
 
-def _lay_out(chat: ChatTemplate, examples: int) -> tuple[Part, ...]:
+def _lay_out(chat: ChatTemplate, examples: int, *, document_first: bool) -> tuple[Part, ...]:
     """Render the first layout the template takes: system turn and examples as turns; then with less of both."""
     texts = [Placeholder(f"text {number}") for number in range(examples)]
     answers = [Placeholder(f"answer {number}") for number in range(examples)]
     turns: list[Turn] = []
+    told: list[Part] = [_INSTRUCTIONS]
     for text, answer in zip(texts, answers, strict=True):
         turns += [("user", (text,)), ("assistant", (answer,))]
+        told += [_GAP, text, _GAP, answer]
     turns.append(("user", (_DOCUMENT,)))
-    system: Turn = ("system", (_INSTRUCTIONS,))
-    led: list[Turn] = [("user", (_INSTRUCTIONS, "\n\n", *turns[0][1])), *turns[1:]]
-    plain: list[Part] = [_INSTRUCTIONS]
-    for text, answer in zip(texts, answers, strict=True):
-        plain += ["\n\n", text, "\n\n", answer]
-    for layout in ([system, *turns], led, [("user", (*plain, "\n\n", _DOCUMENT))]):
+    layouts: list[list[Turn]] = [
+        [("system", (_INSTRUCTIONS,)), *turns],
+        [("user", (_INSTRUCTIONS, _GAP, *turns[0][1])), *turns[1:]],
+        [("user", (*told, _GAP, _DOCUMENT))],
+    ]
+    if document_first:
+        layouts = [[("user", (_DOCUMENT, _GAP, *told))]]
+    for layout in layouts:
         parts = chat.render(layout)
         if parts is not None:
             tail = parts[-1] if isinstance(parts[-1], str) else ""

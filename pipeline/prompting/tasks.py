@@ -33,6 +33,7 @@ class Options(Settings):
     overlap_tokens: int | None = Field(None, ge=0, description="default: a tenth of chunk_tokens")
     max_answer_tokens: int = Field(512, ge=8, description="an answer that needs more is cut")
     template: str | None = Field(None, description="a named format, a Jinja file, or Jinja text")
+    document_first: bool = Field(False, description="the document stands before the instructions: tasks share it")
     day_first: bool = Field(False, description="03/04/2025 is the third of April")
 
     @property
@@ -115,7 +116,7 @@ def load_task(name: str) -> Task:
             "examples": fingerprint([[example.text, example.answer] for example in examples]),
             "schema": schema.hash,
             "template": fingerprint(options.template),
-            "options": fingerprint(options.max_answer_tokens, options.day_first),
+            "options": fingerprint(options.max_answer_tokens, options.document_first, options.day_first),
         },
     )
 
@@ -252,12 +253,12 @@ def _known(place: Sequence[int | str]) -> list[str]:
 def _line(source: str, place: Sequence[int | str]) -> int | None:
     """The line a key stands on, as well as a search can tell: TOML parsers keep no places."""
     lines = source.splitlines()
-    at = 0
+    found: int | None = None
     for step in place:
         if isinstance(step, int):
             headers = [i for i, line in enumerate(lines) if re.match(r"\s*\[\[\s*examples\s*\]\]", line)]
-            at = headers[step] if step < len(headers) else at
+            found = headers[step] if step < len(headers) else found
         else:
             pattern = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(step)}[\"']?\s*[=.\]]")
-            at = next((i for i in range(at, len(lines)) if pattern.match(lines[i])), at)
-    return at + 1 if at else None
+            found = next((i for i in range(found or 0, len(lines)) if pattern.match(lines[i])), found)
+    return None if found is None else found + 1
