@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.batching import Backend, Halt, Row, ranking
-from pipeline.batching.sampler import choose, forced, log_normaliser
+from pipeline.batching.sampler import choose, forced
 from pipeline.batching.scheduler import rows_of, schedule
 from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
@@ -152,11 +152,15 @@ class Loop:
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
         logits = self.backend.logits(row)
-        alternatives = [tuple(a) for a in sequence.cursor.candidates()]
-        if alternatives:
-            normaliser = log_normaliser(logits)
-            sequence.first_logprobs = {a[0]: float(logits[a[0]]) - normaliser for a in alternatives}
-            sequence.alternatives = alternatives
+        candidates = sequence.cursor.candidates()
+        if candidates.alternatives:
+            first = ranking.first_logprobs(candidates, logits)
+            if ranking.wants_otherwise(candidates, first):
+                sequence.append(ranking.otherwise(candidates, first))
+                self._follow(sequence)
+                return
+            sequence.first_logprobs = first
+            sequence.alternatives = candidates.alternatives
             sequence.state = State.RANK
             return
         prompt = sequence.prompt

@@ -13,6 +13,30 @@ from dataclasses import dataclass
 
 from pipeline.batching import Logits, Row
 from pipeline.batching.sampler import Choice, log_normaliser
+from pipeline.grammars import Candidates
+
+
+def first_logprobs(candidates: Candidates, logits: Logits) -> dict[int, float]:
+    """Log-probability of every token that an alternative, or what may stand in their place, begins with."""
+    normaliser = log_normaliser(logits)
+    ways = (*candidates.alternatives, candidates.otherwise)
+    return {way[0]: float(logits[way[0]]) - normaliser for way in ways if way}
+
+
+def wants_otherwise(candidates: Candidates, first: dict[int, float]) -> bool:
+    """Whether what may stand in their place is likelier than all beginnings of the alternatives together."""
+    if not candidates.otherwise:
+        return False
+    beginnings = {alternative[0] for alternative in candidates.alternatives}
+    return math.exp(first[candidates.otherwise[0]]) > math.fsum(math.exp(first[token]) for token in beginnings)
+
+
+def otherwise(candidates: Candidates, first: dict[int, float]) -> Choice:
+    """The first token of what stands in place of the alternatives; the grammar forces the rest."""
+    token = candidates.otherwise[0]
+    others = [logprob for other, logprob in first.items() if other != token]
+    mass = math.fsum(math.exp(logprob) for logprob in first.values())
+    return Choice(token, first[token], max(0.0, 1.0 - mass), first[token] - max(others, default=-math.inf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pipeline.batching.sampler import choose, log_normaliser
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Stop
 from pipeline.engines import never
 from pipeline.errors import AnswerError, SchemaError
-from pipeline.grammars import Constraint
+from pipeline.grammars import Candidates, Constraint
 
 ANSWER, FORK = 0, 1
 
@@ -69,19 +69,20 @@ class Naive:
             row = self._decode(ANSWER, answer.pending, answer.length)
             answer.length += len(answer.pending)
             answer.pending.clear()
-            alternatives = [tuple(a) for a in cursor.candidates()]
-            if alternatives:
-                self._rank(answer, alternatives, row)
+            candidates = cursor.candidates()
+            if candidates.alternatives:
+                self._rank(answer, candidates, row)
             else:
                 logits = backend.logits(row)
                 answer.append(choose(logits, cursor.mask(), prompt.temperature, answer.random))
 
-    def _rank(self, answer: batching.Sequence, alternatives: list[tuple[int, ...]], row: int) -> None:
-        logits = self._backend.logits(row)
-        normaliser = log_normaliser(logits)
-        firsts = {a[0]: float(logits[a[0]]) - normaliser for a in alternatives}
+    def _rank(self, answer: batching.Sequence, candidates: Candidates, row: int) -> None:
+        firsts = ranking.first_logprobs(candidates, self._backend.logits(row))
+        if ranking.wants_otherwise(candidates, firsts):
+            answer.append(ranking.otherwise(candidates, firsts))
+            return
         scored = []
-        for alternative in alternatives:
+        for alternative in candidates.alternatives:
             values = [firsts[alternative[0]]]
             self._backend.copy(ANSWER, FORK)
             for depth, token in enumerate(alternative[:-1]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
@@ -19,6 +20,22 @@ from pipeline.data import ConstraintSpec, Vocabulary
 
 Mask = npt.NDArray[np.int32]
 """Allowed tokens, one bit a token, little-endian in each word: shape (ceil(n_vocab / 32),)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A few whole alternatives, as token sequences up to the end of the value, closing quote included.
+
+    `otherwise` are the tokens of what may be written in their place (null), empty where nothing may. Whether the
+    model wants it is asked first, against the beginnings of the alternatives, not against any whole one: the
+    likelihood of a whole span is spread over all the spans, that of null is not.
+    """
+
+    alternatives: tuple[tuple[int, ...], ...] = ()
+    otherwise: tuple[int, ...] = ()
+
+
+NO_CANDIDATES = Candidates()
 
 
 class Cursor(Protocol):
@@ -32,8 +49,8 @@ class Cursor(Protocol):
         """Tokens that must come next whatever the model thinks, canonically tokenised; may be empty. Not committed."""
         ...
 
-    def candidates(self) -> Sequence[Sequence[int]]:
-        """A few whole alternatives, one of which must come next (spans of a type); empty where there are none."""
+    def candidates(self) -> Candidates:
+        """The spans of a typed field where its value begins and they are few; NO_CANDIDATES elsewhere."""
         ...
 
     def commit(self, token: int) -> None:

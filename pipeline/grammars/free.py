@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import EngineError
-from pipeline.grammars import Mask
+from pipeline.grammars import NO_CANDIDATES, Candidates, Mask
 
 
 class Engine:
@@ -60,9 +60,9 @@ class Cursor:
         """Nothing is forced."""
         return ()
 
-    def candidates(self) -> Sequence[Sequence[int]]:
+    def candidates(self) -> Candidates:
         """No candidates."""
-        return ()
+        return NO_CANDIDATES
 
     def commit(self, token: int) -> None:
         """Append a token; an end-of-generation token ends the answer."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import AnswerError, EngineError, SchemaError
-from pipeline.grammars import Mask
+from pipeline.grammars import NO_CANDIDATES, Candidates, Mask
 from pipeline.grammars.front import Json, refuse_formats, rewrite, without_idle
 from pipeline.grammars.pointing import Pointing, point
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, TaskSchema, any_extractive
@@ -134,22 +134,23 @@ class Cursor:
         self._check()
         return tokens
 
-    def candidates(self) -> Sequence[Sequence[int]]:
+    def candidates(self) -> Candidates:
         """The spans of a typed field, closing quote included, where its value begins and they are few."""
         if self._pointing is None or self.done() or self.forced():
-            return ()
+            return NO_CANDIDATES
         # A space before the value may be held back because it can melt into the value's first token.
         held = bytes(self._matcher.compute_ff_bytes())
         try:
             text = (self._text + held).decode()
         except UnicodeDecodeError:
-            return ()
-        alternatives = self._pointing.alternatives_at(text)
-        if not 2 <= len(alternatives) <= _FEW:
-            return ()
-        tokens = [self._tokenizer.tokenize_bytes(held + one.encode()) for one in alternatives]
-        whole = all(self._matcher.validate_tokens(path) == len(path) for path in tokens)
-        return tokens if whole else ()
+            return NO_CANDIDATES
+        spans, nullable = self._pointing.alternatives_at(text)
+        if not 2 <= len(spans) <= _FEW:
+            return NO_CANDIDATES
+        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in (*spans, "null")]
+        if any(self._matcher.validate_tokens(list(path)) < len(path) for path in paths[:-1]):
+            return NO_CANDIDATES
+        return Candidates(tuple(paths[:-1]), paths[-1] if nullable else ())
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

@@ -30,12 +30,13 @@ class Pointing:
     root: Object
     alternatives: dict[Text, tuple[str, ...]] = field(repr=False)
 
-    def alternatives_at(self, text: str) -> tuple[str, ...]:
-        """The JSON texts one of which must come next, where a typed value begins exactly at the end of `text`."""
+    def alternatives_at(self, text: str) -> tuple[tuple[str, ...], bool]:
+        """The JSON texts of the spans, where a typed value begins exactly at the end of `text`, and whether null may
+        stand in their place."""
         node, nullable = expected(self.root, text) or (None, False)
         if not isinstance(node, Text) or node not in self.alternatives:
-            return ()
-        return (*self.alternatives[node], *(("null",) if nullable else ()))
+            return (), nullable
+        return self.alternatives[node], nullable
 
 
 def point(root: Object, source: str, separators: Mapping[str, object]) -> Pointing:

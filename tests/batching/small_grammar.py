@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.data import Vocabulary
-from pipeline.grammars import Mask
+from pipeline.grammars import NO_CANDIDATES, Candidates, Mask
 
 EOS = 256
 BYTES = Vocabulary(
@@ -40,7 +40,7 @@ class SmallCursor:
             return {ord("}")}
         if word.endswith(b"}"):
             return set()
-        return {w[len(word)] for w in WORDS if w.startswith(word)}
+        return {w[len(word)] for w in (*WORDS, b'"') if w.startswith(word)}
 
     def mask(self) -> Mask:
         bits = np.zeros((len(BYTES.pieces) + 31) // 32, np.uint32)
@@ -52,10 +52,10 @@ class SmallCursor:
         allowed = self._allowed()
         return list(allowed) if len(allowed) == 1 else []
 
-    def candidates(self) -> Sequence[Sequence[int]]:
+    def candidates(self) -> Candidates:
         if self.ranked and self.text.endswith(b'"b": "'):
-            return [list(word) for word in WORDS]
-        return []
+            return Candidates(tuple(tuple(word) for word in WORDS), tuple(b'"') if len(self.text) % 2 else ())
+        return NO_CANDIDATES
 
     def commit(self, token: int) -> None:
         assert token in self._allowed()
