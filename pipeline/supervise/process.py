@@ -41,7 +41,7 @@ _SIGNALS = {
 }
 _OUT_OF_MEMORY = re.compile(rb"std::bad_alloc|memory allocation of \d+ bytes failed")
 _ASSERTION = re.compile(rb"^(?:\S*/)?([\w.-]+\.(?:c|cc|cpp|cu|m|h|hpp)):(\d+):", re.MULTILINE)
-_PYTHON = re.compile(rb'^  File "(?:[^"\n]*/)?([\w.-]+\.py)", line (\d+)', re.MULTILINE)
+_PYTHON = re.compile(rb'^  File "(?:[^"\n]*?/)??((?:[\w.-]+/)?[\w.-]+\.py)", line (\d+)', re.MULTILINE)
 
 
 class Supervised:
@@ -161,12 +161,11 @@ class Supervised:
     def poll(self, timeout: float = 0.0) -> bool:
         """Waits up to `timeout` seconds. True: recv() would return or raise at once."""
         until = time.monotonic() + timeout
-        while True:
+        while not (self._inbox or self._ended):
             self._glance(max(0.0, until - time.monotonic()))
-            if self._inbox or self._ended:
-                return True
             if time.monotonic() >= until:
-                return False
+                break
+        return bool(self._inbox) or self._ended
 
     def recv(self, *, timeout: float) -> Any:  # noqa: ANN401 - whatever the child sent
         """The child's next message. `timeout`: seconds without a sign of life after which it counts as hung.

@@ -3,12 +3,14 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from pipeline.errors import ItemError, PromptTooLong, ReadError
 
@@ -33,8 +35,7 @@ def finish_only_when_closed(channel, path):
     try:
         channel.recv()
     finally:
-        with open(path, "w") as file:
-            file.write("closed in order")
+        Path(path).write_text("closed in order")
 
 
 def beat_then_answer(channel, beats, pause):
@@ -104,13 +105,12 @@ def report(channel):
             "network": network,
             "environment": os.environ.get("GGML_NO_BACKTRACE"),
             "signals": [
-                signal.getsignal(number) is signal.SIG_IGN
-                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+                signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             ],
-            "core": __import__("resource").getrlimit(__import__("resource").RLIMIT_CORE),
+            "core": resource.getrlimit(resource.RLIMIT_CORE),
             "own session": os.getsid(0) == os.getpid(),
-            "first to go": open("/proc/self/oom_score_adj").read().strip() if sys.platform == "linux" else "800",
-            "descriptors": sorted(int(name) for name in os.listdir("/dev/fd"))[:-1],
+            "first to go": Path("/proc/self/oom_score_adj").read_text().strip(),
+            "descriptors": len(os.listdir("/dev/fd")) - 1,
             "stdin": os.read(0, 1),
             "main": sys.modules["__main__"].__dict__.get("__file__"),
             "path": list(sys.path),
@@ -196,7 +196,7 @@ def do_eat_in_c(size):
 def do_map_file(path, size):
     import mmap
 
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as mapped:
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as mapped:
         return mapped[size - 1]
 
 
@@ -235,7 +235,7 @@ def do_print(size):
 
 def do_tty():
     try:
-        return open("/dev/tty", "w").fileno()
+        return Path("/dev/tty").open("w").fileno()
     except OSError as error:
         return error.errno
 
@@ -292,7 +292,3 @@ def do_thread_traceback():
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     return "survived"
-
-
-def fail_at_import_of_memory(request):
-    return request

@@ -85,7 +85,7 @@ def test_what_holds_in_a_child():
     assert report["core"] == (0, 0)
     assert report["own session"]
     assert report["first to go"] == "800"
-    assert len(report["descriptors"]) == 4  # the three standard ones and the channel
+    assert report["descriptors"] == 4  # the three standard ones and the channel
     assert report["stdin"] == b""
     assert report["main"] is None
     assert report["path"] == sys.path
@@ -278,9 +278,7 @@ def test_where_the_kernel_does_not_tell_a_thread_watches_for_the_parents_end():
             os._exit(0)
         os.wait()
     """)
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         parent.wait(10)
         assert gone(pid)
