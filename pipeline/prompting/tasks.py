@@ -34,7 +34,9 @@ class Options(Settings):
     max_answer_tokens: int = Field(512, ge=8, description="an answer that needs more is cut")
     template: str | None = Field(None, description="a named format, a Jinja file, or Jinja text")
     document_first: bool = Field(False, description="the document stands before the instructions: tasks share it")
-    day_first: bool = Field(False, description="03/04/2025 is the third of April")
+    day_first: bool | None = Field(
+        None, description="03/04/2025 is the third of April; counts where a document does not say itself"
+    )
 
     @property
     def overlap(self) -> int:

@@ -130,6 +130,7 @@ class TaskRun:
             self._store.document(sha256),
             self.task,
             self._store.extractions(sha256, self._recipe),
+            pointed=self._settings.grammar == "llguidance",
         )
         self._store.save_record(self._run_id, record, self._recipe, normalised)
         return Recorded(self.task.name, sha256)

@@ -1,23 +1,76 @@
-"""The answers of one document's chunks -> its record: merged, grounded, normalised."""
+"""The answers of one document's chunks -> its record: grounded, merged, normalised."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.data import Chunk, Completeness, Document, Extraction, Record
+from pipeline.data import Chunk, Document, Evidence, Extraction, Record
+from pipeline.finders import Settled, normalise_at, settle
+from pipeline.finders import normalise as normalise_text
+from pipeline.grounding import extractive_paths, ground
+from pipeline.merging import merge
 from pipeline.prompting import Task
+from pipeline.schema import List, Node, Object, Text
 from pipeline.store import Normalised
 
 
 def build_record(
-    document: Document, task: Task, extractions: Sequence[tuple[Chunk, Extraction | None]]
+    document: Document,
+    task: Task,
+    answered: Sequence[tuple[Chunk, Extraction | None]],
+    *,
+    pointed: bool,
 ) -> tuple[Record, Mapping[str, Normalised | None]]:
-    """Merge what the chunks say, find where the values stand, and say what they mean."""
-    values: dict[str, object] = {}
-    for _, extraction in extractions:
-        if extraction is not None:
-            for key, value in extraction.values.items():
-                if values.get(key) is None:
-                    values[key] = value
-    state = Completeness.COMPLETE if all(e for _, e in extractions) else Completeness.INCOMPLETE
-    return Record(document.sha256, task.name, values, state), {}
+    """Find where the values of each chunk stand, merge the chunks, and say what the merged values mean.
+
+    `pointed` says that the grammar held extractive fields to the chunk. The mapping goes from a value's path
+    (`total`, `items[2].price`) to its normal form, None where it has none.
+    """
+    schema = task.schema.root
+    examples = "\n".join(f"{example.text}\n{example.answer}" for example in task.examples)
+    paths = extractive_paths(schema) if pointed else ()
+    evidence = [
+        ground(e.values, schema, document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut) if e else ()
+        for chunk, e in answered
+    ]
+    record = merge(document, task.name, schema, answered, evidence)
+    settled = _settled(document.text, task.options.day_first)
+    places = {e.path: e for e in record.evidence}
+    normalised = {
+        path: _normalise(node, text, places.get(path), document.text, settled)
+        for path, node, text in _typed(schema, record.values, "")
+    }
+    return record, normalised
+
+
+def _settled(text: str, day_first: bool | None) -> Settled:
+    """How this document writes dates and amounts; the task's word counts where the document does not say."""
+    said = settle(text)
+    return said if said.day_first is not None else Settled(day_first, said.decimal)
+
+
+def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised | None:
+    if place is not None and place.start is not None and place.end is not None:
+        found = normalise_at(source, place.start, place.end, node.type, settled=settled)
+    else:
+        found = normalise_text(text, node.type, day_first=settled.day_first, decimal=settled.decimal)
+    if found is None:
+        return None
+    return Normalised(found.value, found.currency, "ambiguous" if found.ambiguous else "")
+
+
+def _typed(node: Node, value: object, path: str) -> list[tuple[str, Text, str]]:
+    """The strings that mean a date, an amount ..., with their paths."""
+    match node:
+        case Object() if isinstance(value, Mapping):
+            dot = "." if path else ""
+            return [
+                found
+                for member in node.fields
+                for found in _typed(member.node, value.get(member.name), f"{path}{dot}{member.name}")
+            ]
+        case List() if isinstance(value, list | tuple):
+            return [found for i, item in enumerate(value) for found in _typed(node.items, item, f"{path}[{i}]")]
+        case Text() if isinstance(value, str) and node.type != "text":
+            return [(path, node, value)]
+    return []
