@@ -105,7 +105,7 @@ def guess(content: bytes) -> tuple[str, float]:
 def _cost(text: str, encoding: str, languages: tuple[frozenset[str], ...]) -> float:
     foreign = [character for character in text if character > "\x7f" or character < " "]
     cost = sum(_charge(character, encoding) for character in foreign)
-    letters = [character for character in foreign if _script(character) == "LATIN"]
+    letters = [character for character in foreign if character > "\x7f" and _script(character) == "LATIN"]
     if letters:
         cost += min((sum(letter not in known for letter in letters) for known in languages), default=len(letters))
     cost += len(_SYMBOL_IN_WORD.findall(text))

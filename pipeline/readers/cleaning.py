@@ -14,9 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
-_UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
-_BLANK_LINES = re.compile("\n{3,}")
+_UNWANTED = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
 _HEAP_OF_MARKS = re.compile(f"([{_MARKS}]{{64,}})")
 _PERHAPS_A_HEAP = re.compile("[^\x00-\u02ff\u3100-\ua66e\uac00-\ud7ff]{64}")  # quick, and clears most texts
@@ -24,8 +22,10 @@ _PERHAPS_A_HEAP = re.compile("[^\x00-\u02ff\u3100-\ua66e\uac00-\ud7ff]{64}")  # 
 
 def clean(text: str) -> str:
     """The text as it is kept. Linear in its length."""
-    text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
-    text = _BLANK_LINES.sub("\n\n", "\n".join(map(str.rstrip, text.split("\n")))).rstrip("\n")
+    lines = _UNWANTED.sub("", text).splitlines()  # at every line end that Unicode knows
+    text = "\n".join(map(str.rstrip, lines)).rstrip("\n")
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
     if text.isascii():
         return text
     if not _PERHAPS_A_HEAP.search(text):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, decoding
 
 SUFFIXES = (".htm", ".html", ".xhtml")
@@ -78,7 +79,7 @@ _CELLS = frozenset(("td", "th"))
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _FILLED_IN = frozenset(("", "text", "number", "date", "datetime-local", "email", "month", "tel", "time", "url", "week"))
 _WIDEST_SPAN = 100
-_SPACES = re.compile(r"[ \t\n\r\f]+")
+_SPACES = re.compile(r"[ \t\n\r\f]{2,}|[\t\n\r\f]")
 
 
 def recognises(content: bytes) -> bool:
@@ -88,15 +89,21 @@ def recognises(content: bytes) -> bool:
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Read the page as one page."""
-    return Reading((PageText(text_of(content)),))
+    return Reading((PageText(text_of(content, name)),))
 
 
-def text_of(content: bytes, declared: str | None = None) -> str:
+def text_of(content: bytes, name: str, declared: str | None = None) -> str:
     """The text of an HTML page or fragment. `declared` is what its carrier says of the encoding."""
     found = _DECLARED.search(content, 0, 4096)
     markup = decoding.decode(content, found[1].decode("ascii", "replace") if found else declared)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     root = etree.fromstring(markup.encode("utf-8", "replace"), parser) if markup.strip() else None
+    if any(entry.level_name == "FATAL" for entry in parser.error_log):  # the rest of the page is lost
+        raise ReadError(
+            f"{name} is HTML nested too deep to be read",
+            code="limits",
+            hint="No program writes such a page: leave it out, or save it as text.",
+        )
     if root is None:
         return ""
     text = _Page(root).text()

@@ -10,13 +10,12 @@ in time square in its length, and raises on some that are malformed.
 
 from __future__ import annotations
 
-import email.header
+import binascii
 import email.parser
 import mimetypes
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
 from email.message import Message
 from email.policy import Compat32
 from pathlib import PurePosixPath
@@ -30,6 +29,7 @@ from pipeline.readers.signatures import binary_format, has_headers
 SUFFIXES = (".eml",)
 VERSION = f"1 (html {html.VERSION})"
 
+_ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,75})(?:\*[^?\s]{0,75})?\?([bBqQ])\?([^?]*)\?=")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _MOST_PARTS = 10_000
 _LEAVE_OUT = "No mail program writes such a mail: leave it out, or save its body as text."
@@ -83,7 +83,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
 
     try:
         mail = email.parser.BytesParser(part, policy=_FLAT).parsebytes(_bytes(content))
-        found = _collect(mail)
+        found = _collect(mail, name)
     except RecursionError:
         raise ReadError(f"{name} has parts within parts, too deep to read", code="limits", hint=_LEAVE_OUT) from None
     headers = "\n".join(_headers(mail))
@@ -112,27 +112,35 @@ def _decoded(value: object) -> str:
     raw = " ".join(str(value).split())
     if not raw.isascii():  # the parser keeps bytes above 127 as surrogates
         raw = decoding.decode(raw.encode("utf-8", "surrogateescape"))
-    if "=?" not in raw:
-        return raw
+    pieces: list[str] = []
+    word, charset, at = b"", "", 0
+    for match in _ENCODED_WORD.finditer(raw):
+        between = raw[at : match.start()]
+        if between.strip() or match[1] != charset:  # else a character may go on in the next word
+            pieces.append(decoding.decode(word, charset))
+            pieces.append(between if between.strip() or not word else "")
+            word = b""
+        word += _word(match[2], match[3])
+        charset, at = match[1], match.end()
+    return "".join((*pieces, decoding.decode(word, charset), raw[at:]))
+
+
+def _word(way: str, text: str) -> bytes:
+    """The bytes of an encoded word: base64, or a kind of quoted-printable."""
+    content = text.encode("utf-8", "replace")
+    if way in "qQ":
+        return re.sub(rb"=([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), content.replace(b"_", b" "))
     try:
-        pieces = email.header.decode_header(raw)
-    except HeaderParseError:
-        return raw
-    return "".join(
-        piece
-        if isinstance(piece, str)
-        else decoding.decode(piece, charset)
-        if charset
-        else piece.decode("raw-unicode-escape", "replace")
-        for piece, charset in pieces
-    )
+        return binascii.a2b_base64(content + b"==")
+    except binascii.Error:
+        return b"=?b?" + content + b"?="
 
 
-def _collect(part: Message) -> _Found:
+def _collect(part: Message, whole: str) -> _Found:
     kind = part.get_content_type()
     if part.is_multipart():
         parts = [child for child in part.get_payload() if isinstance(child, Message)]
-        children = [_collect(child) for child in parts]
+        children = [_collect(child, whole) for child in parts]
         found = _Found(attachments=[one for child in children for one in child.attachments])
         if kind == "multipart/alternative":
             found.texts = _best(parts, children)
@@ -148,7 +156,7 @@ def _collect(part: Message) -> _Found:
         return _Found()
     if kind in _BODIES and not attached and not name:
         charset = part.get_content_charset()
-        body = html.text_of(content, charset) if kind == "text/html" else decoding.decode(content, charset)
+        body = html.text_of(content, whole, charset) if kind == "text/html" else decoding.decode(content, charset)
         return _Found(texts=[body.strip("\r\n")])
     return _Found(attachments=[Attachment(_name(name, kind), content)])
 

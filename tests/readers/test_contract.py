@@ -12,7 +12,7 @@ from pipeline import readers
 from pipeline.errors import ReadError
 
 SUFFIXES = readers.suffixes()
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check(document, content):

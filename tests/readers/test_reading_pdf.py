@@ -1,0 +1,172 @@
+import logging
+
+import pytest
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
+
+from pipeline import readers
+from pipeline.errors import ReadError
+from pipeline.readers import ReadOptions
+
+
+def name_object(**entries):
+    return DictionaryObject({NameObject(f"/{key}"): value for key, value in entries.items()})
+
+
+def composite(encoding):
+    descendant = name_object(
+        Type=NameObject("/Font"), Subtype=NameObject("/CIDFontType2"), BaseFont=NameObject("/Hidden")
+    )
+    return name_object(
+        Type=NameObject("/Font"),
+        Subtype=NameObject("/Type0"),
+        BaseFont=NameObject("/Hidden"),
+        Encoding=NameObject(encoding),
+        DescendantFonts=ArrayObject([descendant]),
+    )
+
+
+def show(content):
+    return b"BT /F1 12 Tf 72 700 Td " + content + b" Tj ET"
+
+
+NO_PASSWORD = ReadOptions()
+
+
+def refused(content, options=NO_PASSWORD):
+    with pytest.raises(ReadError) as caught:
+        readers.read(content, "file.pdf", options)
+    return caught.value
+
+
+def test_text_stands_page_by_page(make_pdf):
+    document = readers.read(make_pdf("Invoice 12\nTotal 30,00", "Second page"), "a.pdf")
+
+    assert [document.text[page.start : page.end] for page in document.pages] == [
+        "Invoice 12\nTotal 30,00",
+        "Second page",
+    ]
+
+
+def test_a_page_without_text_is_noted_and_keeps_its_number(make_pdf):
+    document = readers.read(make_pdf("One", b"0 0 100 100 re f", "Three"), "a.pdf")
+
+    assert [page.note for page in document.pages] == ["", "no text layer", ""]
+    assert document.text == "One\n\f\n\fThree"
+
+
+def test_a_bad_page_costs_that_page_only(make_pdf):
+    content = make_pdf("One", b"BT ET % bad page", "Three")
+    marker = content.index(b"BT ET % bad page")
+    start = content.rindex(b"/Length", 0, marker)
+    bad = content[:start] + b"/Filter/None" + content[start + 12 :]
+    assert len(bad) == len(content)
+
+    document = readers.read(bad, "a.pdf")
+
+    assert [page.note for page in document.pages] == ["", "unreadable", ""]
+
+
+def test_no_text_at_all_says_so(make_pdf):
+    error = refused(make_pdf(b"", b""))
+
+    assert error.code == "no_text"
+    assert "OCR" in error.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        rb"(\(cid:12\)\(cid:7\)\(cid:99\))",
+        rb"(\001\002\003\004\005 ab)",
+        rb"(/g12/g7/g33/g8/g41)",
+    ],
+    ids=["cid codes", "control characters", "names of glyphs"],
+)
+def test_a_garbage_text_layer_is_noted_and_not_kept(make_pdf, content):
+    document = readers.read(make_pdf("Fine", show(content)), "a.pdf")
+
+    assert [page.note for page in document.pages] == ["", "garbage text layer"]
+    assert document.text == "Fine\n\f"
+
+
+def test_glyph_numbers_without_a_map_are_garbage(make_pdf):
+    error = refused(make_pdf(show(b"<0024002500260027>"), font=composite("/Identity-H")))
+
+    assert error.code == "no_text"
+    assert "garbage" in error.message
+
+
+def test_codes_that_are_characters_need_no_map(make_pdf):
+    content = b"<" + "发票号码".encode("utf-16-be").hex().encode() + b">"
+
+    assert readers.read(make_pdf(show(content), font=composite("/UniGB-UCS2-H")), "a.pdf").text == "发票号码"
+
+
+def test_glyphs_of_private_use_are_garbage_where_they_are_many(make_pdf):
+    differences = ArrayObject([NumberObject(65), *(NameObject(f"/uniE{code:03X}") for code in range(26))])
+    font = name_object(
+        Type=NameObject("/Font"),
+        Subtype=NameObject("/Type1"),
+        BaseFont=NameObject("/Symbols"),
+        Encoding=name_object(
+            Type=NameObject("/Encoding"), BaseEncoding=NameObject("/WinAnsiEncoding"), Differences=differences
+        ),
+    )
+
+    few = readers.read(make_pdf("A one two three", font=font), "a.pdf")
+
+    assert few.text.endswith("one two three")
+    assert refused(make_pdf("TOTAL", font=font)).code == "no_text"
+
+
+def test_an_empty_user_password_opens(make_pdf):
+    assert readers.read(make_pdf("Open", password="", owner="secret"), "a.pdf").text == "Open"
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
+def test_an_encrypted_pdf_needs_its_password(make_pdf, algorithm):
+    locked = make_pdf("Secret", password="pä55", algorithm=algorithm)
+
+    error = refused(locked)
+
+    assert error.code == "encrypted"
+    assert "--password" in error.hint
+    assert "none of the passwords" in refused(locked, ReadOptions(passwords=("wrong",))).message
+    assert readers.read(locked, "a.pdf", ReadOptions(passwords=("wrong", "pä55"))).text == "Secret"
+
+
+def test_a_pdf_that_is_cut_is_broken(make_pdf):
+    assert refused(make_pdf("One")[:60]).code == "broken"
+
+
+def test_a_page_tree_that_holds_itself_ends(make_pdf):
+    content = make_pdf("One")
+    kids = content.index(b"/Kids")
+    first = content.index(b"[", kids)
+    tree = content.rindex(b" 0 obj", 0, kids)
+    number = content[content.rindex(b"\n", 0, tree) + 1 : tree]
+    last = content.index(b"]", first)
+    looped = content[:first] + (b"[ " + number + b" 0 R").ljust(last - first) + content[last:]
+    assert len(looped) == len(content)
+
+    assert refused(looped).code == "broken"
+
+
+def test_what_pypdf_says_is_neither_printed_nor_logged(make_pdf, capfd, caplog):
+    with caplog.at_level(logging.DEBUG):
+        content = make_pdf("One")
+        table = content.rindex(b"startxref\n")
+        repaired = content[:table] + b"startxref\n12\n%%EOF\n"
+        assert readers.read(repaired, "a.pdf").text == "One"
+        refused(content[:200])
+
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_thousand_pages_are_read(make_pdf):
+    document = readers.read(make_pdf(*(f"Page {number}" for number in range(1, 1001))), "a.pdf")
+
+    assert len(document.pages) == 1000
+    last = document.pages[-1]
+    assert document.text[last.start : last.end] == "Page 1000"
