@@ -117,6 +117,7 @@ class ChatTemplate:
 
     def refuse(self, why: str) -> NightdeskError:
         """The error that says this template cannot be used."""
+        why = why.rstrip(".")
         hint = "Set `template` in the task's [options] to the name of a format or to a Jinja file."
         if self.own:
             return ModelFileError(f"The chat template in the model file does not work: {why}.", hint=hint)
