@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from pipeline.data import Chunk, Document, Page, fingerprint
 from pipeline.store.connection import PAGE, Part, clean, now
 
-LIVE = """EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
+LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
     WHERE f.sha256 = {document} AND f.gone = 0 AND i.task = :task AND (:only IS NULL OR i.run = :only))"""
-"""A file of the task holds this document; with :only, a file that run :only reads."""
+"""A file of the task holds this document; with :only, a file that run :only reads.
+
+CROSS keeps SQLite from walking all files of the task for each document.
+"""
 
 MAX_TRIES = 2
 """A failure is tried so often on its own, then only after `retry`."""

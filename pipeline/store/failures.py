@@ -70,7 +70,7 @@ class Failures(Part):
         last = 0
         while rows := self._all(
             f"""SELECT id, {COLUMNS} FROM _failures x WHERE id > :last AND (:task IS NULL OR task = :task
-                OR (task IS NULL AND EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
+                OR (task IS NULL AND EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
                     WHERE i.task = :task AND f.gone = 0 AND (f.sha256 = x.document OR f.path = x.subject))))
                 ORDER BY id LIMIT :page""",
             {"last": last, "task": task, "page": PAGE},

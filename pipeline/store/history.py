@@ -12,7 +12,7 @@ from pipeline.store.migrate_tables import quoted
 from pipeline.store.reading import Reading
 from pipeline.store.tables import Table
 
-FIRST_FILE = """(SELECT f.path FROM _files f JOIN _inputs i ON i.file = f.id
+FIRST_FILE = """(SELECT f.path FROM _files f CROSS JOIN _inputs i ON i.file = f.id
     WHERE f.sha256 = {document} AND f.gone = 0 AND i.task = :task ORDER BY f.id LIMIT 1)"""
 """The first path of the task's files that holds the document, or NULL where it is gone."""
 

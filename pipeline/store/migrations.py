@@ -108,6 +108,7 @@ def m003_work(db: Database) -> None:
             recipe TEXT NOT NULL REFERENCES _recipes(id),
             text_hash TEXT NOT NULL
         ) STRICT""")
+    db.execute("CREATE INDEX idx_work_recipe ON _work(recipe)")
     db.execute("CREATE UNIQUE INDEX idx_work_text ON _work(recipe, text_hash)")
     db.execute("""
         CREATE TABLE _extractions (

@@ -118,7 +118,7 @@ class Results(History):
         before = self._all(
             f"""SELECT t.id FROM {name} t
                 WHERE t.document <> :document AND {FIRST_FILE.format(document="t.document")} IS NULL
-                  AND t.file IN (SELECT f.path FROM _files f JOIN _inputs i ON i.file = f.id
+                  AND t.file IN (SELECT f.path FROM _files f CROSS JOIN _inputs i ON i.file = f.id
                                  WHERE f.sha256 = :document AND f.gone = 0 AND i.task = :task)
                 ORDER BY t.id""",
             {"document": document, "task": task},

@@ -24,6 +24,25 @@ class RunInfo:
     cores: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as it is kept. Counts are of documents and tokens; None in a run that never ended."""
+
+    id: int
+    command: str
+    model: str
+    state: str
+    started: str
+    ended: str | None
+    done: int | None
+    failed: int | None
+    skipped: int | None
+    prefilled: int | None
+    reused: int | None
+    forced: int | None
+    sampled: int | None
+
+
 class Runs(Part):
     """The table `_runs`. States: running, crashed, and whatever `end_run` is told."""
 
@@ -74,3 +93,13 @@ class Runs(Part):
                     run_id,
                 ),
             )
+
+    def last_runs(self, number: int) -> tuple[RunRow, ...]:
+        """The newest runs, newest first."""
+        rows = self._all(
+            """SELECT id, command, model, state, started, ended, done, failed, skipped,
+                      prefilled, reused, forced, sampled
+               FROM _runs ORDER BY id DESC LIMIT ?""",
+            (number,),
+        )
+        return tuple(RunRow(*row) for row in rows)

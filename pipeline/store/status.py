@@ -170,7 +170,7 @@ def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
 
 
-HERE = """SELECT EXISTS (SELECT 1 FROM _files f JOIN _inputs i ON i.file = f.id
+HERE = """SELECT EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
     WHERE i.task = :task AND f.gone = 0 AND (f.sha256 = :document
         OR (f.sha256 IS NULL AND f.path IN (SELECT value FROM json_each(:paths)))))"""
 
@@ -184,6 +184,6 @@ TASK_STATUS = f"""
              OR (EXISTS (SELECT 1 FROM _chunks c WHERE c.document = d.sha256 AND c.chunking = :chunking)
                  AND NOT {OPEN_CHUNK.format(document="d.sha256")}
                  AND NOT {ANSWERED_CHUNK.format(document="d.sha256")})) AS failed
-        FROM (SELECT f.sha256, min(f.path) AS path FROM _files f JOIN _inputs i ON i.file = f.id
+        FROM (SELECT f.sha256, min(f.path) AS path FROM _files f CROSS JOIN _inputs i ON i.file = f.id
               WHERE i.task = :task AND f.gone = 0 GROUP BY coalesce(f.sha256, f.path)) AS d
         LEFT JOIN _records r ON r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)"""

@@ -117,7 +117,8 @@ class _Names:
 
 def plan(task: str, schema: Object, taken: Collection[str]) -> Table:
     """The tables of a task; `taken` are the names of tables and views in the database that are not its own."""
-    if re.sub(r"\W", "_", task).startswith("_") or task.casefold().startswith("sqlite_"):
+    table = re.sub(r"\W", "_", task)
+    if table.startswith("_") or not table or f"{table}_".casefold().startswith("sqlite_"):
         raise TaskError(
             f"A task cannot be called {task!r}: its table would have a name that SQLite or Nightdesk keeps.",
             hint="Rename its file so that the name begins with a letter.",

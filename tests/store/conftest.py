@@ -116,6 +116,7 @@ def path(tmp_path):
 @pytest.fixture
 def store(path):
     with Store.open(path) as store:
+        store._do("PRAGMA synchronous = OFF")  # no test pulls the plug
         yield store
         check(store)
 

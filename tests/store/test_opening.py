@@ -109,7 +109,7 @@ def test_the_files_are_for_their_owner_only(path):
             modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     finally:
         os.umask(old)
-    assert modes == {name: 0o600 for name in ("night.db", "night.db-wal", "night.db-shm", "night.db.lock")}
+    assert modes == dict.fromkeys(("night.db", "night.db-wal", "night.db-shm", "night.db.lock"), 384)
 
 
 def test_a_database_of_a_newer_version_is_refused_and_not_touched(path):
@@ -153,7 +153,10 @@ def test_every_table_of_ours_is_strict_and_begins_with_an_underscore(store):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"no database " * 100, "not a SQLite database"), (b"SQLite format 3\0" + b"\xff" * 8000, "not a SQLite database|damaged")],
+    [
+        (b"no database " * 100, "not a SQLite database"),
+        (b"SQLite format 3\0" + b"\xff" * 8000, "not a SQLite database|damaged"),
+    ],
 )
 @pytest.mark.parametrize("write", [True, False])
 def test_a_file_that_is_no_database_is_refused_and_not_touched(path, content, words, write):
