@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import screen
+from pipeline.cli.check import check
+from pipeline.cli.explain import explain
+from pipeline.cli.export import export
+from pipeline.cli.failures import failures
+from pipeline.cli.help import help as show_help
+from pipeline.cli.retry import retry
 from pipeline.cli.run import run
+from pipeline.cli.status import status
 
 app = typer.Typer(
     name="nightdesk",
@@ -45,5 +52,6 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run,):
+for _verb in (run, status, failures, explain, export, check, retry):
     app.command()(_verb)
+app.command("help")(show_help)

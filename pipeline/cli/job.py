@@ -29,6 +29,8 @@ _PLAIN = {
     "string_type": "expected text in quotes",
     "path_type": "expected a path in quotes",
     "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "float_parsing": "expected a number",
     "float_type": "expected a number",
     "bool_type": "expected true or false",
     "model_type": "expected a table",
@@ -134,7 +136,8 @@ def _require(path: Path, where: str) -> None:
 
 
 def _explained(error: pydantic.ValidationError, name: str, source: str, flags: Given) -> JobError:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    first = min(errors, key=lambda each: each["type"] != "extra_forbidden")  # a misspelt key is missing as well
     place = first["loc"]
     flag = next((given for given in flags if place[: len(given)] == given), None)
     if first["type"] == "extra_forbidden":

@@ -34,11 +34,11 @@ def styled(text: str, style: Style, stream: TextIO | None = None) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colours(stream or sys.stdout) else text
 
 
-def out(*lines: str) -> None:
+def out(*lines: str, end: str = "\n") -> None:
     """Print a result. Where nobody reads any more (`| head`), nothing happens."""
     try:
         for line in lines:
-            print(line)
+            print(line, end=end)
         sys.stdout.flush()
     except BrokenPipeError:
         nobody_reads()

@@ -1,0 +1,68 @@
+"""`nightdesk explain`: why a document was, was not or will be run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import options, screen
+
+if TYPE_CHECKING:
+    from pipeline.store import Store
+
+
+def explain(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A path, or the sha256 of a document.")],
+    db: options.Db = None,
+) -> None:
+    """Say why a document was, was not or will be run.
+
+    \b
+    Example:
+      nightdesk explain scans/0017.pdf --db night.db
+    """
+    from pipeline.store import Store
+
+    with Store.open(options.database(db), write=False) as store:
+        path = options.absolute(file)
+        known = store.explain(path)
+        if not known.paths:
+            known = store.explain(file)  # perhaps a sha256
+        if not known.paths:
+            there = "The next run over its folder reads it." if Path(file).is_file() else "Check the path."
+            screen.out(f"No run into this database has seen {screen.safe(file)}. {there}")
+            return
+        screen.out(screen.styled(known.paths[0], "bold"))
+        for other in known.paths[1:]:
+            screen.out(f"  the same bytes: {screen.safe(other)}")
+        screen.out(f"  document: {known.document or 'could not be read'}")
+        if path in known.paths:
+            screen.out(*_on_disk(store, path))
+    for verdict in known.verdicts:
+        row = f" Row {verdict.row} of table {verdict.task}." if verdict.row is not None else ""
+        screen.out(f"  {screen.styled(verdict.task, 'bold')}: {verdict.state}. {screen.safe(verdict.reason)}{row}")
+    if not known.verdicts:
+        screen.out("  No task reads it.")
+    for failed in known.failures:
+        screen.out(f"  failed ({failed.failure.stage}): {screen.safe(failed.failure.message)}")
+        if failed.failure.hint:
+            screen.out(f"    {screen.safe(failed.failure.hint)}")
+
+
+def _on_disk(store: Store, path: str) -> list[str]:
+    """Whether the file is still the one that was read."""
+    row, file = store.file(path), Path(path)
+    if row is None or "!/" in path:  # an attachment lies in its mail
+        return []
+    try:
+        facts = file.stat()
+        if (facts.st_size, facts.st_mtime_ns) == (row.size, row.mtime_ns):
+            return []
+        with file.open("rb") as stream:
+            same = hashlib.file_digest(stream, "sha256").hexdigest() == row.sha256
+    except OSError as error:
+        return [f"  The file is gone or cannot be read now: {error.strerror}."]
+    return [] if same else ["  The file has changed since it was read; the next run reads it again."]

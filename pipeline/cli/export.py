@@ -1,0 +1,76 @@
+"""`nightdesk export`: a task's rows as a file for other programs."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from pipeline.cli import options, screen
+from pipeline.errors import UserError
+
+
+def export(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Whose rows.")],
+    db: options.Db = None,
+    form: Annotated[str, typer.Option("--format", "-f", metavar="jsonl|csv", help="What to write.")] = "jsonl",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CSV: a list of the task, such as items, or `evidence`.")
+    ] = None,
+    with_evidence: Annotated[
+        bool, typer.Option("--with-evidence", help="JSON Lines: where each value stands in its document.")
+    ] = False,
+) -> None:
+    """Write a task's rows as JSON Lines or CSV.
+
+    \b
+    Examples:
+      nightdesk export receipts --db night.db --format csv -o receipts.csv
+      nightdesk export invoices --format csv --table items
+      nightdesk export contracts --with-evidence | jq .
+    """
+    from pipeline.sinks import export as write
+    from pipeline.store import Store
+
+    with Store.open(options.database(db), write=False) as store:
+        if output is None:
+            # As the format wants it, whatever the terminal's encoding and line ends are.
+            stream = io.TextIOWrapper(sys.stdout.buffer, "utf-8", newline="")
+            try:
+                write(store, task, form, stream, with_evidence, table)
+                stream.flush()
+            finally:
+                with suppress(ValueError, BrokenPipeError):
+                    stream.detach()
+            return
+        with _replacing(output) as file:
+            count = write(store, task, form, file, with_evidence, table)
+    screen.note(f"{screen.counted(count, 'row')} written to {screen.safe(str(output))}.")
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[TextIO]:
+    """A file (0600) that takes the place of `output` when it is whole; a pipe or a device is written as it is."""
+    try:
+        if output.exists() and not output.is_file():
+            with output.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+            return
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                yield stream
+            Path(name).replace(output)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}.", hint="Name another file with -o.") from error

@@ -1,0 +1,60 @@
+"""`nightdesk failures`: what could not be done, why, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import options, screen
+
+if TYPE_CHECKING:
+    from pipeline.store import Failed
+
+
+def failures(
+    db: options.Db = None,
+    task: options.TaskName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array, with all that is known.")] = False,
+) -> None:
+    """List what could not be read or answered, why, and what to do about it.
+
+    \b
+    Examples:
+      nightdesk failures --db night.db
+      nightdesk failures --task invoices --json
+    """
+    from pipeline.store import Store
+
+    with Store.open(options.database(db), write=False) as store:
+        if as_json:
+            kept = [
+                {**asdict(f.failure), "tries": f.tries, "runs": [f.first_run, f.last_run]} for f in store.failures(task)
+            ]
+            screen.out(json.dumps(kept, ensure_ascii=False, indent=2))
+            return
+        count = 0
+        for failed in store.failures(task):
+            _show(failed)
+            count += 1
+    if count:
+        screen.out("", f"{screen.counted(count, 'failure')}. `nightdesk retry` lets them be tried again.")
+    else:
+        screen.out("No failures.")
+
+
+def _show(failed: Failed) -> None:
+    failure = failed.failure
+    where = f"{failure.task}, {failure.stage}" if failure.task else failure.stage
+    screen.out(
+        screen.styled(failure.subject, "bold"),
+        f"  {screen.safe(f'{where}: {failure.message}')}  [{failure.error}, {_tried(failed.tries)}]",
+    )
+    if failure.hint:
+        screen.out(f"  {screen.safe(failure.hint)}")
+
+
+def _tried(tries: int) -> str:
+    return {0: "to be tried again", 1: "tried once", 2: "tried twice"}.get(tries, f"tried {tries} times")
