@@ -81,14 +81,14 @@ class Supervised:
         self._output, output = os.pipe()
         self._socket.setblocking(False)
         os.set_blocking(self._output, False)
+        # The path comes first: a json.py among the documents in the working directory is not imported.
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from pipeline.supervise.child import main;"
             f" main({theirs.fileno()}, {os.getpid()}, {self._memory})"
         )
         try:
             self._process = subprocess.Popen(
-                # -P: a file such as json.py among the documents in the working directory is not imported.
-                [sys.executable, "-P", "-c", code],
+                [sys.executable, "-c", code],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -113,8 +113,7 @@ class Supervised:
         while not self._ended and time.monotonic() < until:
             self._glance(until - time.monotonic())
         if self._ended:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.0, until - time.monotonic()))
+            self._reap(max(0.0, until - time.monotonic()))
         self.kill()
         self._close()
         self._process = None
@@ -122,7 +121,7 @@ class Supervised:
     def kill(self) -> None:
         """Ends the child and what it started, now. Messages that arrived before can still be received."""
         process = self._started()
-        if process.poll() is None:
+        if not self._reap(0.0):
             self._killed_here = not self._ended
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -240,9 +239,22 @@ class Supervised:
     def _glance(self, timeout: float) -> None:
         """Moves bytes once. A child whose socket is held open by a process it started is noticed here."""
         wait([self], min(timeout, GLANCE))
-        if not self._ended and self._started().poll() is not None:
+        if not self._ended and self._reap(0.0):
             self._move()
             self._ended = True
+
+    def _reap(self, timeout: float) -> bool:
+        """Whether the process ended within `timeout` seconds. What it started ends with it."""
+        process = self._started()
+        if process.returncode is not None:
+            return True
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return True
 
     def _watch(self, selector: selectors.BaseSelector) -> None:
         if self._ended:
@@ -315,12 +327,9 @@ class Supervised:
 
     def _death(self) -> ChildDied:
         """What is known about the end of the child, without a word of what it printed."""
-        process = self._started()
-        try:
-            exitcode = process.wait(LINGER)
-        except subprocess.TimeoutExpired:  # it closed its socket and lives on
+        if not self._reap(LINGER):  # it closed its socket and lives on
             self.kill()
-            exitcode = process.returncode
+        exitcode = self._started().returncode
         self._move()
         code, what = "crashed", f"it ended by itself with exit code {exitcode}"
         if self._killed_here:

@@ -25,9 +25,9 @@ def answer(channel: Channel, handler: Callable[[Q], R]) -> None:
         request = channel.recv()
         try:
             channel.send(handler(request))
-        except (Closed, MemoryError):  # after the second, the process is not worth keeping
+        except Closed:
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit() in a library too
             channel.fail(error)
 
 

@@ -110,7 +110,8 @@ def report(channel):
             "core": resource.getrlimit(resource.RLIMIT_CORE),
             "own session": os.getsid(0) == os.getpid(),
             "first to go": Path("/proc/self/oom_score_adj").read_text().strip(),
-            "descriptors": len(os.listdir("/dev/fd")) - 1,
+            "descriptors": len(list(Path("/dev/fd").iterdir())) - 1,
+            "handed on": os.get_inheritable(channel._socket.fileno()),
             "stdin": os.read(0, 1),
             "main": sys.modules["__main__"].__dict__.get("__file__"),
             "path": list(sys.path),
@@ -123,6 +124,15 @@ def start_grandchild(channel):
     grandchild = subprocess.Popen(["sleep", "60"])
     channel.send(grandchild.pid)
     ignore_everything(channel)
+
+
+def fork_and_die(channel):
+    """The grandchild holds the channel open, so that its end is not seen there."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+    channel.send(pid)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def announce_and_hang(channel, in_c):
@@ -182,8 +192,8 @@ def do_bad_alloc():
 
 def do_eat(size):
     held = []
-    while len(held) * (1 << 20) < size:
-        held.append(bytearray(b"x") * (1 << 20))
+    while len(held) * (1 << 24) < size:
+        held.append(bytearray(1 << 24))
     return len(held)
 
 

@@ -86,6 +86,7 @@ def test_what_holds_in_a_child():
     assert report["own session"]
     assert report["first to go"] == "800"
     assert report["descriptors"] == 4  # the three standard ones and the channel
+    assert not report["handed on"]
     assert report["stdin"] == b""
     assert report["main"] is None
     assert report["path"] == sys.path
@@ -113,7 +114,7 @@ def test_beats_are_so_rare_that_nobody_need_read_them():
 
 def test_silence_is_a_hang_and_the_child_is_killed():
     with Supervised(children.beat_then_answer, 0, 0.0, name="reader") as child:
-        with pytest.raises(ChildHung, match="The reader process gave no sign of life for 0.2 seconds"):
+        with pytest.raises(ChildHung, match="The reader process gave no sign of life for 0\\.2 seconds"):
             child.recv(timeout=0.2)
         assert not child.alive
 
@@ -225,6 +226,16 @@ def test_a_child_that_will_not_end_is_killed_with_what_it_started():
     assert gone(grandchild)
 
 
+@linux
+def test_a_death_is_seen_though_what_the_child_started_holds_its_channel_open():
+    with Supervised(children.fork_and_die, name="forking") as child:
+        grandchild = child.recv(timeout=10)
+        with pytest.raises(ChildDied) as caught:
+            child.recv(timeout=10)
+        assert caught.value.exitcode == -signal.SIGKILL
+        assert gone(grandchild)
+
+
 def test_a_child_that_closes_its_channel_and_stays_is_killed(monkeypatch):
     monkeypatch.setattr("pipeline.supervise.process.LINGER", 0.2)
     with Supervised(children.close_and_stay, name="odd") as child:
@@ -299,7 +310,7 @@ def test_the_cost_of_the_boundary_is_counted_over_restarts():
 
 def test_no_thread_and_no_descriptor_is_left(tmp_path):
     def held():
-        return len(os.listdir("/dev/fd")), threading.active_count()
+        return len(list(Path("/dev/fd").iterdir())), threading.active_count()
 
     before = held()
     for _ in range(3):

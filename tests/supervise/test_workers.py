@@ -169,7 +169,7 @@ def test_each_request_gets_its_own_outcome_whatever_its_neighbours_do():
         ("eat", 2 * SMALL),
         ("echo", 3),
     ]
-    kinds = [type(answer) for _, answer in map_ordered(children.do, requests, name="reader", timeout=1, memory=SMALL)]
+    kinds = [type(answer) for _, answer in map_ordered(children.do, requests, name="reader", timeout=2, memory=SMALL)]
     assert kinds == [int, ChildDied, int, ChildHung, ReadError, ChildFailed, int, ChildDied, int]
 
 
