@@ -1,6 +1,7 @@
 """Model files: their headers, where they lie, and their tokenizers. Loads no weights.
 
 gguf.py         read_header(path), check_model(path): refuses before llama.cpp sees the file
+gguf_layout.py  one file as it lies on the disk
 locate.py       find_model("demo" or a path), sha256_of(path)
 tokenizer.py    Tokenizer: the vocabulary of a GGUF file; the one door to llama_cpp in this room
 byte_tokenizer.py  ByteTokenizer: bytes are tokens; for the scripted engine and the tests

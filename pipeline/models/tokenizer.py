@@ -8,6 +8,7 @@ Knows nothing of prompts, tasks or grammars.
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from collections import deque
 from functools import cached_property
@@ -33,6 +34,7 @@ def _keep_log(level: int, text: bytes, _: object) -> None:
 
 _UNKNOWN, _UNUSED, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 1, 1 << 3, 1 << 4
 _LSTRIP, _RSTRIP = 1 << 7, 1 << 8
+_PIECE = 64  # most tokens are shorter
 _ANCHOR = "\x02"  # no vocabulary merges it with a neighbour
 
 
@@ -46,7 +48,7 @@ class Tokenizer:
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.vocab_only = True
-        model = llama_cpp.llama_model_load_from_file(str(header.path).encode(), params)
+        model = llama_cpp.llama_model_load_from_file(os.fsencode(header.path), params)
         if not model:
             raise ModelFileError(
                 f"llama.cpp cannot load the vocabulary of {header.path}: {_log[-1] if _log else 'no reason given'}",
@@ -168,14 +170,13 @@ class Tokenizer:
         return int(c.llama_tokenize(self._vocab, raw, len(raw), buffer, room, False, special))
 
     def _piece(self, token: int) -> bytes:
-        """The bytes of one token. A negative answer is the room it needs."""
-        room = 128
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            found = c.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
-            if found >= 0:
-                return buffer.raw[:found]
-            room = -found
+        """The bytes of one token."""
+        buffer = ctypes.create_string_buffer(_PIECE)
+        found = c.llama_token_to_piece(self._vocab, token, buffer, _PIECE, 0, False)
+        if found < 0:  # minus the room it needs
+            buffer = ctypes.create_string_buffer(-found)
+            found = c.llama_token_to_piece(self._vocab, token, buffer, -found, 0, False)
+        return buffer.raw[:found]
 
     @cached_property
     def _byte_tokens(self) -> dict[bytes, int]:

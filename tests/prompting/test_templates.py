@@ -123,6 +123,15 @@ def test_a_template_that_does_not_work_is_explained(
     assert "template" in of_model.value.hint
 
 
+@pytest.mark.parametrize("lead", ["", "{{ bos_token }}", "{{ bos_token }}{{ bos_token }}"])
+def test_bos_stands_once_whatever_the_template_prints(tasks: Tasks, lead: str) -> None:
+    assert shown(tasks, lead + CHATML).count("<s>") == 1
+
+
+def test_a_template_that_opens_a_thought_ends_behind_it(tasks: Tasks) -> None:
+    assert shown(tasks, CHATML + "{{ '<think>\\n' }}").endswith("<|answer|><think>\n</think>\n\n")
+
+
 def test_a_document_is_no_template(tasks: Tasks) -> None:
     builder = PromptBuilder(tasks.load(), ByteTokenizer())
 
