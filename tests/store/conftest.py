@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 
 import pytest
 
@@ -59,7 +60,7 @@ class Night:
             self.parts["chunking"],
             [
                 Chunk(document.sha256, i, a, b, content[a:b], b - a)
-                for i, (a, b) in enumerate(zip(edges, edges[1:], strict=False))
+                for i, (a, b) in enumerate(itertools.pairwise(edges))
             ],
         )
         return document.sha256

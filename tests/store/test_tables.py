@@ -17,7 +17,8 @@ NAMES = st.one_of(
     st.text(max_size=8),
     st.sampled_from(
         ["id", "ID", "document", "state", "rowid", "OID", "_rowid_", "parent", "position", "value", "select", "a.b",
-         "total", "Total", "total_text", "total_currency", "total_", "a_b", 'quo"te', "[x]", "", "\0", "é", "É", "\ud800"]
+         "total", "Total", "total_text", "total_currency", "total_", "a_b", 'quo"te', "[x]", "", "\0", "é", "É",
+         "\ud800"]
     ),
 )  # fmt: skip
 LEAVES = st.one_of(
