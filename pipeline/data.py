@@ -107,6 +107,7 @@ class Stop(enum.StrEnum):
     LENGTH = "length"
     TOO_LONG = "too_long"  # the prompt never fitted
     GRAMMAR = "grammar"  # the grammar could not be compiled for this text, or gave up on the answer
+    POISON = "poison"  # the engine died each time this was in it, at last with nothing beside it
 
 
 @dataclass(frozen=True, slots=True)

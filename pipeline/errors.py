@@ -23,6 +23,7 @@
     `- ItemError                3   one document or answer; becomes a row in `failures`, the run goes on
        |- ReadError                 the file cannot be read
        |- PromptTooLong             the prompt does not fit the context
+       |- Poison                         the engine dies whenever it works on this
        `- AnswerError               the answer is not valid
 
 Only `pipeline.cli` prints them and maps them to exit codes.
@@ -167,6 +168,12 @@ class PromptTooLong(ItemError):  # noqa: N818
     """Prefix, chunk and output budget together do not fit one sequence."""
 
     stage = "prompt"
+
+
+class Poison(ItemError):  # noqa: N818
+    """The engine dies whenever it works on this."""
+
+    stage = "decode"
 
 
 class AnswerError(ItemError):

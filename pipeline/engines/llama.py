@@ -12,14 +12,13 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import llama_cpp
 import numpy as np
 
 from pipeline.batching import Logits, Row
+from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
 
 recent_log: collections.deque[str] = collections.deque(maxlen=40)
@@ -37,21 +36,6 @@ _KV_TYPES = {
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
     "q4_0": llama_cpp.GGML_TYPE_Q4_0,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The fixed sizes of a context; see Backend for the first four."""
-
-    cells: int
-    max_sequences: int
-    max_batch: int
-    max_outputs: int
-    ubatch: int
-    threads: int
-    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
-    flash_attention: bool = True
-    gpu_layers: int = 0
 
 
 class Llama:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.config import Shape
 from pipeline.engines.batched import HOLDERS
-from pipeline.engines.llama import Sizes
+from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelDoesNotFit
 from pipeline.models.gguf import Header
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.config import EngineSettings
 from pipeline.data import Completion, Document, Extraction, Failure, Prompt, Stop
-from pipeline.errors import AnswerError, ItemError, PromptTooLong
+from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder
 from pipeline.run.events import Answered, Event, Failed, Planned, Recorded
@@ -87,6 +87,11 @@ class TaskRun:
             raise PromptTooLong(
                 "The prompt and its answer do not fit the context.",
                 hint="Raise `context`, or lower chunk_tokens in the task.",
+            )
+        if completion.stop is Stop.POISON:
+            raise Poison(
+                "The engine died three times over this text, the last time with nothing beside it.",
+                hint="Nothing else is affected; `nightdesk retry` tries it again.",
             )
         if completion.stop is Stop.GRAMMAR:
             raise AnswerError(

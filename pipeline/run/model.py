@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Protocol, cast
+from typing import Protocol
 
 import psutil
 
 from pipeline.config import EngineSettings
-from pipeline.data import Vocabulary
 from pipeline.engines import Engine
-from pipeline.engines.batched import HOLDERS, Batched
-from pipeline.engines.naive import Naive
-from pipeline.engines.scripted import Scripted
-from pipeline.engines.shape import FORK_CELLS, Machine, resolve
-from pipeline.grammars import Grammar
+from pipeline.engines.batched import HOLDERS
+from pipeline.engines.child import ChildEngine
+from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, resolve
+from pipeline.engines.sizes import Sizes
+from pipeline.engines.spec import EngineSpec
 from pipeline.models import TokenizerLike
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gguf import check_model
@@ -43,12 +41,6 @@ def open_model(name: str) -> Model:
     return ScriptedModel() if name == SCRIPTED else FileModel(name)
 
 
-def grammar(name: str, vocabulary: Vocabulary) -> Grammar:
-    """The member of the grammar room of this name."""
-    module = importlib.import_module(f"pipeline.grammars.{name}")
-    return cast(Grammar, module.Engine(vocabulary))
-
-
 def machine() -> Machine:
     """This machine, now."""
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
@@ -68,29 +60,16 @@ class FileModel:
         self.context = self._header.context_length or 4096
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
-        """See Model. Raises ModelDoesNotFit or ModelFileError."""
-        from pipeline.engines.llama import Llama
-
+        """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
         shape = resolve(settings.shape, self._header, machine(), prefix=prefix, longest=longest, ranked=ranked)
-        compile = grammar(settings.grammar, self.tokenizer.vocabulary).compile
-        backend = Llama(self._path, shape.sizes)
+        spec = EngineSpec(self._path, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
         sizes = shape.sizes
-        words = f"{sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"
-        if settings.engine == "naive":
-            return Naive(backend, compile), f"naive, {words}"
-        engine = Batched(
-            backend,
-            compile,
-            slots=shape.slots,
-            forks=shape.forks,
-            fork_cells=shape.fork_cells,
-            forced_tokens=settings.shape.forced_tokens,
-        )
-        return engine, f"{shape.slots} slots, {words}"
+        slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slots"
+        return ChildEngine(spec), f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"
 
 
 class ScriptedModel:
-    """See SCRIPTED."""
+    """See SCRIPTED. Its engine runs in this process: it cannot crash, and tests start it often."""
 
     name = SCRIPTED
     sha256 = "0" * 64
@@ -99,22 +78,12 @@ class ScriptedModel:
     def __init__(self) -> None:
         self.tokenizer: TokenizerLike = ByteTokenizer()
 
-    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:  # noqa: ARG002
+    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model."""
-        vocabulary = self.tokenizer.vocabulary
-        compile = grammar(settings.grammar, vocabulary).compile
         slots = min(settings.shape.slots or 8, 24)
+        forks = 64 - HOLDERS - slots if ranked else 0
         cells = prefix + slots * longest + FORK_CELLS
-        backend = Scripted(vocabulary, cells=cells, max_sequences=64)
-        if settings.engine == "naive":
-            return Naive(backend, compile), "scripted, naive"
-        forks = 64 - HOLDERS - slots
-        engine = Batched(
-            backend,
-            compile,
-            slots=slots,
-            forks=forks,
-            fork_cells=FORK_CELLS,
-            forced_tokens=settings.shape.forced_tokens,
-        )
-        return engine, f"scripted, {slots} slots"
+        sizes = Sizes(cells, 64, BATCH, max(64, FORK_CELLS), BATCH, threads=1)
+        shape = Resolved(slots, forks, FORK_CELLS if ranked else 0, sizes)
+        spec = EngineSpec(None, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
+        return spec.build(), f"scripted, {slots} slots"

@@ -1,0 +1,21 @@
+"""The fixed sizes of a llama.cpp context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The fixed sizes of a context; see Backend for the first four."""
+
+    cells: int
+    max_sequences: int
+    max_batch: int
+    max_outputs: int
+    ubatch: int
+    threads: int
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    flash_attention: bool = True
+    gpu_layers: int = 0

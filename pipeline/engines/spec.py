@@ -1,0 +1,57 @@
+"""What an engine is made of, in a form that pickles: it is built where it is to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.batching import Backend
+from pipeline.engines import Engine
+from pipeline.engines.batched import Batched
+from pipeline.engines.naive import Naive
+from pipeline.engines.scripted import Scripted
+from pipeline.engines.shape import Resolved
+from pipeline.grammars import grammar
+from pipeline.models.byte_tokenizer import ByteTokenizer
+from pipeline.models.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """An engine, its grammar library and its shape. `model` None is the scripted backend."""
+
+    model: Path | None
+    engine: Literal["batched", "naive"]
+    grammar: str
+    shape: Resolved
+    forced_tokens: bool = True
+
+    def build(self) -> Engine:
+        """Load the model and make the engine, in this process. Raises ModelError."""
+        vocabulary = ByteTokenizer().vocabulary if self.model is None else Tokenizer.load(self.model).vocabulary
+        compile = grammar(self.grammar, vocabulary).compile
+        sizes = self.shape.sizes
+        backend: Backend
+        if self.model is None:
+            backend = Scripted(
+                vocabulary,
+                cells=sizes.cells,
+                max_sequences=sizes.max_sequences,
+                max_batch=sizes.max_batch,
+                max_outputs=sizes.max_outputs,
+            )
+        else:
+            from pipeline.engines.llama import Llama
+
+            backend = Llama(self.model, sizes)
+        if self.engine == "naive":
+            return Naive(backend, compile)
+        return Batched(
+            backend,
+            compile,
+            slots=self.shape.slots,
+            forks=self.shape.forks,
+            fork_cells=self.shape.fork_cells,
+            forced_tokens=self.forced_tokens,
+        )

@@ -1,0 +1,50 @@
+"""Targets for child processes that misbehave on a chosen prompt. Imported by the children."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from pipeline.batching import Halt
+from pipeline.data import Completion, Prompt
+from pipeline.engines import Engine, never
+from pipeline.engines.child import serve
+from pipeline.engines.spec import EngineSpec
+from pipeline.supervise import Channel
+
+ABORT, HANG, BUG = b"#abort#", b"#hang#", b"#bug#"
+
+
+class Faulty:
+    """An engine that does what a prompt's text says."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def calls(self) -> int:
+        return self._engine.calls
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+        return self._engine.run(map(self._look, prompts), should_stop)
+
+    def _look(self, prompt: Prompt) -> Prompt:
+        text = bytes(t for segment in prompt.segments for t in segment.tokens if t < 256)
+        if ABORT in text:
+            os.abort()
+        if HANG in text:
+            time.sleep(3600)
+        if BUG in text:
+            raise ValueError("a secret of the document")
+        return prompt
+
+
+def serve_faulty(channel: Channel, spec: EngineSpec) -> None:
+    """serve(), with an engine that breaks on demand."""
+    build = EngineSpec.build
+    EngineSpec.build = lambda self: Faulty(build(self))  # type: ignore[method-assign, assignment, return-value]
+    serve(channel, spec)
