@@ -33,7 +33,7 @@ if sys.platform != "win32":
     import resource
 
 QUIET: Mapping[str, str] = {
-    "HF_HUB_OFFLINE": "1",  # huggingface_hub, which llama-cpp-python and outlines may load
+    "HF_HUB_OFFLINE": "1",  # huggingface_hub, which llama-cpp-python and outlines load where it is installed
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
@@ -112,11 +112,7 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
                 _refuse(f"open a socket of family {_family(family)}")
         case (("socket.connect" | "socket.sendto" | "socket.sendmsg"), (sock, address)):
             if getattr(sock, "family", None) != _AF_UNIX and not (loopback and _is_loopback(address)):
-                _refuse(
-                    "reach what is no loopback address such as 127.0.0.1"
-                    if loopback
-                    else "use a network socket"
-                )
+                _refuse("reach what is no loopback address such as 127.0.0.1" if loopback else "use a network socket")
         case "socket.bind", (sock, _):
             if getattr(sock, "family", None) != _AF_UNIX:
                 _refuse("listen on the network")
