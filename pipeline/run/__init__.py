@@ -101,7 +101,7 @@ class _Run:
 
     def _events(self, dry_run: bool) -> Iterator[Event]:
         yield Opened(self._run_id, self._model.name, "")
-        intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password))
+        intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password), workers=machine().cores)
         yield from intake.look([(e.task, e.inputs) for e in self._job.tasks], self._job.limit)
         runs = []
         for name, builder in self._builders.items():

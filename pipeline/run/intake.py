@@ -10,17 +10,20 @@ import hashlib
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pipeline import readers
 from pipeline.chunking import chunk
-from pipeline.data import Attachment, Document, Failure, fingerprint
-from pipeline.errors import ItemError, ReadError
+from pipeline.data import Document, Failure, fingerprint
+from pipeline.errors import ChildError, NightdeskError, ReadError
 from pipeline.models import TokenizerLike
 from pipeline.prompting import Options
 from pipeline.readers import ReadOptions
+from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
 from pipeline.run.events import Event, Failed, FileRead, Looked
 from pipeline.store import FileRow, Store
+from pipeline.supervise import Worker, map_ordered
 
 CHUNKING = "1"  # goes up when the same document would be cut elsewhere
 _BLOCK = 1 << 20
@@ -30,8 +33,9 @@ MAX_DEPTH = 8  # mails in mails
 class Intake:
     """One run's reading. `inputs` are files and folders."""
 
-    def __init__(self, store: Store, run_id: int, *, options: ReadOptions) -> None:
+    def __init__(self, store: Store, run_id: int, *, options: ReadOptions, workers: int) -> None:
         self._store = store
+        self._workers = workers
         self._run_id = run_id
         self._options = options
 
@@ -65,9 +69,8 @@ class Intake:
             roots = [os.fspath(_absolute(path)) for _, inputs in tasks for path in inputs]
             gone = self._store.mark_gone(self._run_id, roots)
         yield Looked(files, unchanged, len(unread), gone)
-        for path in unread.values():
-            yield from self._read(path)
-            yield FileRead(os.fspath(path))
+        if unread:
+            yield from self._read_all(unread.values())
 
     def cut(self, task: str, chunking_id: str, options: Options, tokenizer: TokenizerLike) -> Iterator[Event]:
         """Cut the task's documents that were not yet cut this way."""
@@ -107,17 +110,23 @@ class Intake:
         except ReadError:
             return True  # an unknown format: reading it says so
 
-    def _read(self, path: Path) -> Iterator[Event]:
-        name = os.fspath(_absolute(path))
-        try:
-            document = readers.read_file(path, self._options)
-        except ItemError as error:
-            row = self._store.file(name)
-            yield self.fail(_failure(name, error, None if row is None else row.sha256))
-            return
-        yield from self._keep(document, name, path.stat().st_mtime_ns, depth=0)
+    def _read_all(self, paths: Iterable[Path]) -> Iterator[Event]:
+        """Read files in worker processes with limits, in order. A worker that is lost costs its file only."""
+        requests = (Request(os.fspath(_absolute(path)), options=self._options) for path in paths)
+        answers = map_ordered(answer, requests, name="reader", timeout=TIMEOUT, memory=MEMORY, workers=self._workers)
+        with closing(Worker(answer, name="attachment reader", timeout=TIMEOUT, memory=MEMORY)) as attachments:
+            for request, outcome in answers:
+                row = self._store.file(request.name)
+                if isinstance(outcome, NightdeskError):
+                    yield self._fail_reading(request.name, outcome, None if row is None else row.sha256)
+                else:
+                    mtime_ns = 0 if row is None else row.mtime_ns
+                    yield from self._keep(outcome, request.name, mtime_ns, attachments, depth=0)
+                yield FileRead(request.name)
 
-    def _keep(self, document: Document, name: str, mtime_ns: int, depth: int) -> Iterator[Event]:
+    def _keep(
+        self, document: Document, name: str, mtime_ns: int, reader: Worker[Request, Document], depth: int
+    ) -> Iterator[Event]:
         """Save a document, then read its attachments as documents of their own."""
         if document.text.strip():
             self._store.save_document(self._run_id, document)
@@ -126,31 +135,27 @@ class Intake:
             sha256 = hashlib.sha256(attachment.content).hexdigest()
             row = FileRow(path, name, attachment.name, len(attachment.content), mtime_ns, sha256)
             self._store.save_files(self._run_id, [row])
-            if depth == MAX_DEPTH:
-                deep = ReadError("Attachments are nested too deeply.", code="too_deep")
-                yield self.fail(_failure(path, deep, sha256))
-            elif not self._store.failed_out(sha256, "read"):
-                yield from self._read_attachment(attachment, path, sha256, mtime_ns, depth + 1)
+            if self._store.failed_out(sha256, "read"):
+                continue
+            try:
+                if depth == MAX_DEPTH:
+                    raise ReadError("Attachments are nested too deeply.", code="too_deep")
+                inner = reader.ask(Request(attachment.name, attachment.content, self._options))
+            except NightdeskError as error:
+                yield self._fail_reading(path, error, sha256)
+            else:
+                yield from self._keep(inner, path, mtime_ns, reader, depth + 1)
 
-    def _read_attachment(
-        self, attachment: Attachment, path: str, sha256: str, mtime_ns: int, depth: int
-    ) -> Iterator[Event]:
-        try:
-            document = readers.read(attachment.content, attachment.name, self._options)
-        except ItemError as error:
-            yield self.fail(_failure(path, error, sha256))
-            return
-        yield from self._keep(document, path, mtime_ns, depth)
+    def _fail_reading(self, subject: str, error: NightdeskError, sha256: str | None) -> Failed:
+        if not isinstance(error, ReadError | ChildError):
+            raise error
+        failure = Failure(subject, "read", error.code, error.message, error.hint, document=sha256)
+        return self.fail(failure)
 
 
 def chunking_id(options: Options, tokenizer: TokenizerLike) -> str:
     """Names a way of cutting: the same for the same budget, overlap and tokenizer."""
     return fingerprint("chunking", CHUNKING, tokenizer.fingerprint, options.chunk_tokens, options.overlap)
-
-
-def _failure(subject: str, error: ItemError, sha256: str | None) -> Failure:
-    code = error.code if isinstance(error, ReadError) else type(error).__name__
-    return Failure(subject, error.stage, code, error.message, error.hint, document=sha256)
 
 
 def _absolute(path: Path) -> Path:
