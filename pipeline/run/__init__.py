@@ -1,4 +1,4 @@
-"""The story of a run, top to bottom: read and chunk -> pending -> prompts -> engine -> parse -> ground -> merge -> save.
+"""The story of a run: read and chunk -> pending -> prompts -> engine -> parse -> ground -> merge -> save.
 
 It yields events and prints nothing. Resume is not a feature: work is named by its key and saved once, so running
 again does what is missing.
