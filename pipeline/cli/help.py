@@ -11,7 +11,8 @@ import typer
 from pipeline.cli import screen
 from pipeline.errors import UserError
 
-PAGES = Path(__file__).resolve().parents[1] / "help"
+_PACKAGE = Path(__file__).resolve().parents[1]
+PAGES = _PACKAGE / "help"
 
 
 def topics() -> dict[str, Path]:
@@ -31,7 +32,8 @@ def help(topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="A pa
         screen.out("Pages: nightdesk help TOPIC", "")
         for name, page in pages.items():
             screen.out(f"  {screen.styled(name, 'bold')}{' ' * (10 - len(name))}{_title(page)}")
-        screen.out("", "Commands and their options: nightdesk --help, nightdesk COMMAND --help")
+        screen.out("", f"Documents to try it on: {screen.safe(str(_samples()))}")
+        screen.out("Commands and their options: nightdesk --help, nightdesk COMMAND --help")
         return
     if topic not in pages:
         close = difflib.get_close_matches(topic, pages, 1)
@@ -39,6 +41,12 @@ def help(topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="A pa
         raise UserError(f"There is no page {topic!r}.", hint=hint)
     for line in pages[topic].read_text("utf-8").splitlines():
         screen.out(screen.styled(line, "bold") if line.startswith("#") else line)
+
+
+def _samples() -> Path:
+    """Where the sample receipts lie: in the installed package, or in the checkout."""
+    shipped = _PACKAGE / "shipped" / "samples" / "receipts"
+    return shipped if shipped.is_dir() else _PACKAGE.parent / "samples" / "receipts"
 
 
 def _title(page: Path) -> str:

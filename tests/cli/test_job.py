@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.cli.job import line_of
+
+JOB = """
+database = "night.db"
+model = "scripted"
+
+[[tasks]]
+task = "tone"
+inputs = ["docs"]
+"""
+
+
+def test_a_job_file_is_run(place):
+    place.documents(2)
+    place.write("night.toml", JOB)
+
+    result = place.call("run", "night.toml")
+
+    assert result.code == 0
+    assert "2 documents: 2 done." in result.out
+
+
+def test_paths_are_seen_from_the_job_file(place, monkeypatch):
+    place.documents(1)
+    place.write("night.toml", JOB)
+    elsewhere = place.path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "prompts").symlink_to(place.path / "prompts")
+    (elsewhere / "schemas").symlink_to(place.path / "schemas")
+    monkeypatch.chdir(elsewhere)
+
+    result = place.call("run", "../night.toml")
+
+    assert result.code == 0
+    assert (place.path / "night.db").exists()
+    assert not (elsewhere / "night.db").exists()
+
+
+def test_options_win_over_the_job_file(place):
+    place.documents(5)
+    place.write("night.toml", JOB)
+
+    result = place.call("run", "night.toml", "--db", "other.db", "--limit", "2")
+
+    assert result.code == 0
+    assert "2 documents: 2 done." in result.out
+    assert (place.path / "other.db").exists()
+    assert not (place.path / "night.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("model =", "modell =", 3, "Did you mean `model`?"),
+        ("inputs =", "input =", 7, "Did you mean `inputs`?"),
+        ('["docs"]', '"docs"', 7, "expected a list"),
+        ('["docs"]', "[]", 7, "at least"),
+        ('["docs"]', '["docs", "nowhere"]', 7, "nowhere"),
+        ('task = "tone"\n', "", 5, "`tasks.1.task`: is missing"),
+        ('"scripted"', '"scripted"\nlimit = 0', 4, "greater than or equal to 1"),
+        ('"scripted"', '"scripted"\nengine = {grammar = "magic"}', 4, "'llguidance'"),
+        ("[[tasks]]", "[engine.shape]\nslot = 3\n[[tasks]]", 6, "Did you mean `slots`?"),
+        ('database = "night.db"', "database = ", 2, "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_a_job_file_is_named_with_its_line(place, old, new, line, said):
+    place.documents(1)
+    place.write("night.toml", JOB.replace(old, new, 1))
+
+    result = place.call("run", "night.toml")
+
+    assert result.code == 2
+    assert "night.toml" in result.err
+    assert f"line {line}" in result.err
+    assert said in result.err
+
+
+def test_a_task_file_in_place_of_a_job_file_is_told_apart(place):
+    result = place.call("run", "prompts/tone.toml")
+
+    assert result.code == 2
+    assert "nightdesk run prompts/tone.toml FOLDER" in result.err
+
+
+def test_a_password_in_a_wrong_job_file_is_not_shown(place):
+    place.write("night.toml", JOB.replace('"scripted"', '"scripted"\npassword = {a = "sesame"}'))
+
+    result = place.call("run", "night.toml")
+
+    assert result.code == 2
+    assert "password" in result.err
+    assert "sesame" not in result.err
+
+
+def test_the_line_of_a_key_is_that_of_its_table():
+    source = '[a]\nx = 1\n[[t]]\nx = 1\n[[t]]\n"x" = 2\n[a.b]\nc.d = 1\n'
+
+    assert line_of(source, ("a", "x")) == 2
+    assert line_of(source, ("t", 0, "x")) == 4
+    assert line_of(source, ("t", 1, "x")) == 6
+    assert line_of(source, ("t", 1, "y")) == 5
+    assert line_of(source, ("a", "b", "c", "d")) == 8
+    assert line_of(source, ("z",)) is None

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+
+@pytest.fixture
+def ran(place):
+    place.documents(2)
+    place.write("docs/empty.txt", "")
+    place.run()
+    return place
+
+
+def test_status_counts_documents_and_shows_runs(ran):
+    result = ran.call("status", "--db", "night.db")
+
+    assert result.code == 0
+    heads, row = (line.split() for line in result.out.splitlines()[:2])
+    assert dict(zip(heads, row, strict=False)) | {"in": ""} == {
+        "task": "tone", "documents": "3", "done": "2", "incomplete": "0",
+        "failed": "1", "pending": "0", "gone": "0", "in": "",
+    }  # fmt: skip
+    assert "scripted" in result.out
+    assert "failures" in result.out
+
+
+@pytest.mark.parametrize("verb", ["status", "failures", "retry", ["explain", "x"], ["export", "tone"]])
+def test_a_database_that_is_not_there_is_not_made(place, verb):
+    result = place.call(*([verb] if isinstance(verb, str) else verb), "--db", "missing.db")
+
+    assert result.code == 5
+    assert "missing.db" in result.err
+    assert not (place.path / "missing.db").exists()
+
+
+def test_failures_say_what_to_do(ran):
+    result = ran.call("failures", "--db", "night.db")
+
+    assert result.code == 0
+    assert "docs/empty.txt is empty" in result.out
+    assert "Remove it" in result.out
+    assert "1 failure." in result.out
+
+
+def test_failures_as_json(ran):
+    (failure,) = json.loads(ran.call("failures", "--db", "night.db", "--json").out)
+
+    assert failure["error"] == "empty"
+    assert failure["tries"] == 1
+    assert failure["subject"] == str(ran.path / "docs/empty.txt")
+
+
+def test_what_failed_twice_is_left_alone_until_retry(ran):
+    ran.run()
+
+    assert ran.run().code == 0
+    retried = ran.call("retry", "docs/empty.txt", "--db", "night.db")
+
+    assert retried.code == 0
+    assert "The next run tries 1 failure again." in retried.out
+    assert ran.run().code == 3
+
+
+def test_retry_of_what_did_not_fail_is_a_mistake(ran):
+    result = ran.call("retry", "docs/0000.txt", "--db", "night.db")
+
+    assert result.code == 2
+    assert "docs/0000.txt" in result.err
+
+
+def test_explain_tells_done_failed_changed_and_unknown_apart(ran):
+    ran.write("docs/0001.txt", "It says something else now.")
+
+    done, failed, changed, unknown = (
+        ran.call("explain", f"docs/{name}.txt", "--db", "night.db").out for name in ("0000", "empty", "0001", "nowhere")
+    )
+
+    assert "tone: done." in done
+    assert "of table tone" in done
+    assert "changed" not in done
+    assert "tone: failed." in failed
+    assert "Remove it" in failed
+    assert "The file has changed since it was read" in changed
+    assert "No run into this database has seen" in unknown
+
+
+def test_explain_takes_the_name_of_a_document(ran):
+    ((document,),) = ran.sql("SELECT document FROM tone LIMIT 1")
+
+    assert "tone: done." in ran.call("explain", str(document), "--db", "night.db").out
+
+
+def test_an_edited_file_has_an_answer_to_explain_when_the_time_alone_changed(ran):
+    file = ran.path / "docs/0000.txt"
+    file.write_bytes(file.read_bytes())
+
+    assert "changed" not in ran.call("explain", "docs/0000.txt", "--db", "night.db").out
+
+
+def test_export_writes_json_lines_to_stdout(ran):
+    result = ran.call("export", "tone", "--db", "night.db")
+
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == 0
+    assert len(rows) == 2
+    assert {row["tone"] for row in rows} <= {"good", "bad", "mixed"}
+
+
+def test_export_writes_a_csv_file_for_its_owner(ran):
+    result = ran.call("export", "tone", "--db", "night.db", "--format", "csv", "-o", "tone.csv")
+
+    assert result.code == 0
+    assert result.out == ""
+    assert len([*csv.DictReader(io.StringIO((ran.path / "tone.csv").read_text()))]) == 2
+    assert (ran.path / "tone.csv").stat().st_mode & 0o077 == 0
+
+
+def test_an_export_that_fails_leaves_the_old_file(ran):
+    ran.write("tone.csv", "old")
+
+    result = ran.call("export", "tone", "--db", "night.db", "-f", "csv", "-o", "tone.csv", "--with-evidence")
+
+    assert result.code == 2
+    assert (ran.path / "tone.csv").read_text() == "old"
+    assert [file.name for file in ran.path.iterdir() if file.name.startswith(".tone")] == []
+
+
+def test_an_export_into_a_missing_folder_says_so(ran):
+    result = ran.call("export", "tone", "--db", "night.db", "-o", "missing/tone.jsonl")
+
+    assert result.code == 2
+    assert "missing/tone.jsonl" in result.err
+
+
+def test_check_counts_without_a_database(place):
+    result = place.call("check", "tone", "--model", "scripted")
+
+    assert result.code == 0
+    assert "up to 300 tokens" in result.out
+    assert "llguidance takes the schema" in result.out
+    assert [file.name for file in place.path.iterdir() if file.suffix == ".db"] == []
+
+
+def test_check_shows_the_prompt_and_where_the_prefix_ends(place):
+    result = place.call("check", "tone", "--model", "scripted", "--show-prompt")
+
+    before, after = result.out.split("--- the shared prefix ends here ---")
+    assert "Say the tone." in before
+    assert "the document stands here" in after
+
+
+def test_check_of_a_contradiction_is_the_users_mistake(place):
+    place.write(
+        "schemas/tone.json", '{"type": "object", "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 1}}}'
+    )
+
+    result = place.call("check", "tone", "--model", "scripted")
+
+    assert result.code == 2
+
+
+def test_help_shows_pages_and_finds_near_names(place):
+    assert "running" in place.call("help").out
+    assert "x-nightdesk" in place.call("help", "tasks").out
+    wrong = place.call("help", "task")
+
+    assert wrong.code == 2
+    assert "Did you mean tasks?" in wrong.err
+
+
+def test_version_is_that_of_the_package(place):
+    assert place.call("--version").out.startswith("nightdesk 0.")
+
+
+def test_no_command_shows_the_commands(place):
+    result = place.call()
+
+    assert result.code == 2
+    assert "status" in result.out + result.err
