@@ -4,7 +4,7 @@
 - Unicode NFC: one spelling of a text gives one chunk, one work key and one row of tokens, and a value that a
   person types is found. Lost: whether a file wrote é as one character or as two, and the compatibility forms
   of a few Han characters. Not NFKC: it would turn ½ into 1⁄2 and ² into 2, and those are values.
-- White space at the end of lines and pages goes, and so do all blank lines but one of a row of them.
+- White space at the end of lines goes, and so do blank lines at a page's ends and all but one elsewhere.
 
 Offsets anywhere in Nightdesk count in the text that comes out of here.
 """
@@ -23,7 +23,7 @@ _PERHAPS_A_HEAP = re.compile("[^\x00-\u02ff\u3100-\ua66e\uac00-\ud7ff]{64}")  # 
 def clean(text: str) -> str:
     """The text as it is kept. Linear in its length."""
     lines = _UNWANTED.sub("", text).splitlines()  # at every line end that Unicode knows
-    text = "\n".join(map(str.rstrip, lines)).rstrip("\n")
+    text = "\n".join(map(str.rstrip, lines)).strip("\n")
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     if text.isascii():

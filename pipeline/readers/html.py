@@ -79,6 +79,7 @@ _CELLS = frozenset(("td", "th"))
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _FILLED_IN = frozenset(("", "text", "number", "date", "datetime-local", "email", "month", "tel", "time", "url", "week"))
 _WIDEST_SPAN = 100
+_DEEPEST_INDENT = 10
 _SPACES = re.compile(r"[ \t\n\r\f]{2,}|[\t\n\r\f]")
 
 
@@ -133,23 +134,22 @@ class _Page:
 
     def _walk(self, root: etree._Element) -> None:
         walk = etree.iterwalk(root, events=("start", "end"))
+        skipped = None
         for event, element in walk:
-            if not isinstance(element.tag, str):
-                continue
             if event == "start":
                 if _unseen(element):
-                    walk.skip_subtree()
-                    continue
-                self._start(element)
-                self._write(element.text)
-            else:
-                if not _unseen(element):
-                    self._end(element)
-                if element is not root:
-                    self._write(element.tail)
+                    walk.skip_subtree()  # its end comes next
+                    skipped = element
+                else:
+                    self._start(element, element.tag)
+                    self._write(element.text)
+                continue
+            if element is not skipped:
+                self._end(element, element.tag)
+            if element is not root:
+                self._write(element.tail)
 
-    def _start(self, element: etree._Element) -> None:
-        tag = element.tag
+    def _start(self, element: etree._Element, tag: str) -> None:
         if tag == "img":
             self._write(element.get("alt"))
         elif tag == "input":
@@ -173,8 +173,7 @@ class _Page:
         elif tag == "li" and not self._in_row():
             self._mark = self._item_mark()
 
-    def _end(self, element: etree._Element) -> None:
-        tag = element.tag
+    def _end(self, element: etree._Element, tag: str) -> None:
         if tag in {"pre", "textarea"}:
             self._preformatted -= 1
         elif tag in {"ol", "ul"}:
@@ -257,16 +256,17 @@ class _Page:
         self._mark = ""
 
     def _item_mark(self) -> str:
+        indent = "  " * min(len(self._counters) - 1, _DEEPEST_INDENT)
         if not self._counters or self._counters[-1] is None:
-            return "  " * (len(self._counters) - 1) + "- "
+            return indent + "- "
         number = self._counters[-1]
         self._counters[-1] = number + 1
-        return "  " * (len(self._counters) - 1) + f"{number}. "
+        return f"{indent}{number}. "
 
 
 def _unseen(element: etree._Element) -> bool:
     tag = element.tag
-    if tag in _UNSEEN or "hidden" in element.attrib or _HIDDEN.search(element.get("style", "")):
+    if tag in _UNSEEN or element.get("hidden") is not None or _HIDDEN.search(element.get("style", "")):
         return True
     if tag == "input":
         return (element.get("type") or "").lower() not in _FILLED_IN

@@ -32,7 +32,7 @@ VERSION = f"1 (html {html.VERSION})"
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,75})(?:\*[^?\s]{0,75})?\?([bBqQ])\?([^?]*)\?=")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _MOST_PARTS = 10_000
-_LEAVE_OUT = "No mail program writes such a mail: leave it out, or save its body as text."
+_MOST_MULTIPARTS = 50
 _LONGEST_CONTENT_TYPE = 10_000
 _MAIL_WITHIN = "application/x-mail-within"
 _BODIES = frozenset(("text/enriched", "text/html", "text/markdown", "text/plain", "text/rfc822-headers"))
@@ -72,20 +72,24 @@ def recognises(content: bytes) -> bool:
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Headers, body, attachments."""
-    parts = 0
+    parts: list[Message] = []
+    multiparts = 0
 
     def part(policy: Compat32 = _FLAT) -> Message:
-        nonlocal parts
-        parts += 1
-        if parts > _MOST_PARTS:
-            raise ReadError(f"{name} has more than {_MOST_PARTS} parts", code="limits", hint=_LEAVE_OUT)
-        return Message(policy=policy)
+        """A new part; the one before has its headers by now. The parser compares each line with each open multipart."""
+        nonlocal multiparts
+        multiparts += bool(parts) and parts[-1].get_content_maintype() == "multipart"
+        if len(parts) >= _MOST_PARTS or multiparts > _MOST_MULTIPARTS:
+            raise ReadError(
+                f"{name} has more parts than any mail needs",
+                code="limits",
+                hint="No mail program writes such a mail: leave it out, or save its body as text.",
+            )
+        parts.append(Message(policy=policy))
+        return parts[-1]
 
-    try:
-        mail = email.parser.BytesParser(part, policy=_FLAT).parsebytes(_bytes(content))
-        found = _collect(mail, name)
-    except RecursionError:
-        raise ReadError(f"{name} has parts within parts, too deep to read", code="limits", hint=_LEAVE_OUT) from None
+    mail = email.parser.BytesParser(part, policy=_FLAT).parsebytes(_bytes(content))
+    found = _collect(mail, name)
     headers = "\n".join(_headers(mail))
     text = "\n\n".join(piece for piece in (headers, *found.texts) if piece.strip())
     return Reading((PageText(text),), tuple(found.attachments))

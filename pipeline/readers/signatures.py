@@ -29,7 +29,7 @@ _BEGINNINGS = (
 )
 _PDF = re.compile(rb"%PDF-\d")
 _HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,1000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).){0,1000}-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _HEADER = re.compile(rb"\s*(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,100}[ \t]*:")
 _MAIL = re.compile(

@@ -109,6 +109,12 @@ def test_a_page_saved_under_the_wrong_suffix_is_named(suffix, valid_files):
     assert caught.value.code == "wrong_suffix"
 
 
+@pytest.mark.parametrize("start", [b"<!-- -->", b"a: b\n", b"<?xml >", b" ", b"From a\n", b"a:b\n c\n"])
+def test_looking_at_a_strange_beginning_takes_no_time(start):
+    with pytest.raises(ReadError):
+        readers.read(start * 100_000, "file.pdf")
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_binary_garbage_is_refused(suffix):
     garbage = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(100))

@@ -130,6 +130,10 @@ def test_plain_text_under_this_suffix_is_read():
     assert text("just a line") == "just a line"
 
 
+def test_the_marks_of_deep_lists_do_not_grow_without_end():
+    assert len(text("<ul><li>a" * 500 + "<li>b" * 5_000)) < 500_000
+
+
 def test_three_hundred_nested_tables_are_read():
     assert text("<table><tr><td>a<td>" * 300 + "x").endswith("x")
 
