@@ -1,0 +1,213 @@
+"""Extractive values: nothing but the document's words, every run of them, typed spans where a finder knows them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.data import ConstraintSpec, Vocabulary
+from pipeline.errors import NightdeskError
+from pipeline.grammars.llguidance import Engine
+from pipeline.grammars.words import units
+from pipeline.schema import TaskSchema, close, fold, parse
+
+BYTES = Vocabulary((*(bytes([i]) for i in range(256)), b""), frozenset({256}), list)
+ENGINE = Engine(BYTES)
+PIECES = (
+    '"', "\\", '\\"', "\\n", "\\u0041", "\n", " ", "\t", "\x07", "-", "A", "b", "null", "don't", "1.234,56", "co-\nop",
+    "👩\u200d👧", "🇵🇹", "שלום", "مرحبا", "東京都", "สวัสดี", "नमस्ते", "e\u0301", "ﬁ",
+)  # fmt: skip
+NASTY = st.lists(
+    st.one_of(st.text(st.characters(codec="utf-8"), max_size=4), st.sampled_from(PIECES)), max_size=12
+).map("".join)
+
+
+def schema(**notes: object) -> TaskSchema:
+    node = {"type": "string", "x-nightdesk": {"extractive": True, **notes}}
+    return TaskSchema.from_json({"type": "object", "properties": {"v": {"anyOf": [node, {"type": "null"}]}}})
+
+
+def accepts(task: TaskSchema, source: str, text: str) -> bool:
+    cursor = ENGINE.compile(ConstraintSpec(task.json_schema, source)).start()
+    try:
+        for byte in text.encode():
+            cursor.commit(byte)
+    except NightdeskError:
+        return False
+    return cursor.done()
+
+
+def answer(value: object) -> str:
+    return json.dumps({"v": value}, ensure_ascii=False)
+
+
+def walk(task: TaskSchema, source: str, data) -> str:
+    cursor, out = ENGINE.compile(ConstraintSpec(task.json_schema, source)).start(), bytearray()
+    while not cursor.done():
+        forced = list(cursor.forced())
+        if not forced:
+            mask = cursor.mask()
+            allowed = [t for t in range(256) if mask[t // 32] >> (t % 32) & 1]
+            forced = [data.draw(st.sampled_from(allowed))]
+        for token in forced:
+            cursor.commit(token)
+            out.append(token)
+    return out.decode()
+
+
+@given(st.data(), NASTY)
+@settings(max_examples=40, deadline=None)
+def test_every_value_that_is_accepted_stands_in_the_document(data, source):
+    task = schema()
+    value = parse(task, walk(task, source, data))["v"]
+    assert value is None or value in fold(source).text
+    assert value is None or value == value.strip()
+
+
+@given(st.data(), NASTY)
+@settings(max_examples=40, deadline=None)
+def test_every_run_of_words_up_to_the_bound_is_accepted(data, source):
+    words = units(fold(source).text)
+    starts = [i for i, word in enumerate(words) if word != " "]
+    if not starts:
+        assert accepts(schema(), source, answer(""))
+        return
+    first = data.draw(st.sampled_from(starts))
+    last = data.draw(st.sampled_from([i for i in starts if i >= first]))
+    value = "".join(words[first : last + 1])
+    assert accepts(schema(), source, answer(value))
+    assert accepts(schema(), source, answer(None))
+
+
+@given(NASTY)
+@settings(max_examples=60, deadline=None)
+def test_units_are_the_text(source):
+    text = fold(source).text
+    assert "".join(units(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("don't pay 1.234,56 EUR.", ["don't", " ", "pay", " ", "1.234,56", " ", "EUR", "."]),
+        ("東京都 12", ["東", "京", "都", " ", "12"]),
+        ("สวัส", ["ส", "วั", "ส"]),
+        ("👩\u200d👧🇵🇹🇧🇷", ["👩\u200d👧", "🇵🇹", "🇧🇷"]),
+        ("नमस्ते", ["नमस्ते"]),
+        ("a.b@c.de", ["a.b", "@", "c.de"]),
+        ("x_1", ["x_1"]),
+        ("12/03", ["12", "/", "03"]),
+    ],
+)
+def test_words_end_where_unicode_says(text, cut):
+    assert units(text) == cut
+
+
+SHOP = 'Harbour "Lights"\n9 Quay Parade\nWhitby YO21\n\nTotal 20.00 EUR  12/07/2024\nPaid 25.00 EUR 13/07/2024'
+
+
+def test_a_value_cannot_begin_or_end_inside_a_word_or_an_escape():
+    assert accepts(schema(), SHOP, answer('"Lights" 9'))
+    assert not accepts(schema(), SHOP, answer("arbour"))
+    assert not accepts(schema(), SHOP, answer("Harb"))
+    assert not accepts(schema(), SHOP, answer("Harbour "))
+    assert not accepts(schema(), SHOP, answer("Lights Harbour"))
+
+
+def test_a_value_is_no_longer_than_the_schema_says():
+    task = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "string", "maxLength": 7, "x-nightdesk": {"extractive": True}}}}
+    )
+    assert accepts(task, SHOP, answer("Harbour"))
+    assert accepts(task, SHOP, answer("9 Quay"))
+    assert not accepts(task, SHOP, answer("9 Quay Parade"))
+
+
+def test_a_line_value_is_a_run_of_whole_lines():
+    task = schema(unit="line")
+    assert accepts(task, SHOP, answer("9 Quay Parade"))
+    assert accepts(task, SHOP, answer('Harbour "Lights" 9 Quay Parade'))
+    assert accepts(task, SHOP, answer("9 Quay Parade Whitby YO21 Total 20.00 EUR 12/07/2024"))
+    assert not accepts(task, SHOP, answer("9 Quay"))
+    assert not accepts(task, SHOP, answer("Quay Parade Whitby YO21"))
+
+
+def test_a_typed_value_is_a_span_of_its_type_and_the_spans_are_candidates():
+    task = schema(type="date")
+    assert accepts(task, SHOP, answer("12/07/2024"))
+    assert not accepts(task, SHOP, answer("Harbour"))
+    cursor = ENGINE.compile(ConstraintSpec(task.json_schema, SHOP)).start()
+    assert not cursor.candidates().alternatives  # `{"v": ` is forced and comes first
+    for token in cursor.forced():
+        cursor.commit(token)
+    found = cursor.candidates()
+    assert [bytes(one) for one in found.alternatives] == [b'"12/07/2024"', b'"13/07/2024"']
+    assert bytes(found.otherwise) == b"null"
+    for token in found.alternatives[1]:
+        cursor.commit(token)
+        assert not cursor.candidates().alternatives
+    for token in cursor.forced():
+        cursor.commit(token)
+    assert cursor.done()
+
+
+def test_candidates_on_a_real_vocabulary_begin_where_the_forced_tokens_end(real_vocabulary):
+    task = schema(type="date")
+    cursor = Engine(real_vocabulary).compile(ConstraintSpec(task.json_schema, SHOP)).start()
+    out = []
+    while forced := cursor.forced():
+        for token in forced:
+            cursor.commit(token)
+            out.append(token)
+    found = cursor.candidates()
+    assert [real_vocabulary.decode([*out, *one]) for one in found.alternatives] == [
+        b'{"v": "12/07/2024"',
+        b'{"v": "13/07/2024"',
+    ]
+    assert real_vocabulary.decode([*out, *found.otherwise]) == b'{"v": null'
+
+
+def test_a_typed_field_without_a_span_points_at_any_words():
+    assert accepts(schema(type="iban"), SHOP, answer("Harbour"))
+
+
+def test_lists_and_nested_objects_point_too_and_the_rest_stays_free():
+    task = TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"enum": ["bill", "receipt"]},
+                "items": {
+                    "type": "array",
+                    "maxItems": 2,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "name": {"type": "string", "x-nightdesk": {"extractive": True}},
+                            "n": {"type": ["integer", "null"], "minimum": 1},
+                        },
+                        "required": ["name", "n"],
+                    },
+                },
+                "tags": {"type": "array", "minItems": 1, "items": {"type": "string", "x-nightdesk": {"unit": "line"}}},
+                "note": {"type": "object", "properties": {"x": {"type": "boolean"}, "y": {"type": "string"}}},
+            },
+            "required": ["kind", "items", "tags", "note"],
+        }
+    )
+    good = {
+        "kind": "bill",
+        "items": [{"name": "Quay", "n": 3}, {"name": "Whitby YO21", "n": None}],
+        "tags": ["9 Quay Parade"],
+        "note": {"x": True, "y": "free"},
+    }
+    text = json.dumps(good, ensure_ascii=False)
+    assert accepts(task, SHOP, text)
+    assert not accepts(task, SHOP, text.replace("Quay", "Key"))
+    assert not accepts(task, SHOP, text.replace("3}", "0}"))
+    assert not accepts(task, SHOP, json.dumps({**good, "items": good["items"] * 2}))
+    assert not accepts(task, SHOP, json.dumps({**good, "tags": []}))
+    assert close(task, text[:60]).values["kind"] == "bill"
