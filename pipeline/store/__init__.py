@@ -68,7 +68,7 @@ class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Status):
         Raises StoreLocked, StoreNewer, StoreFull or StoreError.
         """
         file = Path(path)
-        lock = Lock(file) if write else None
+        lock = Lock(file.resolve()) if write else None  # a link is not a second database
         try:
             db = connect(file, write=write)
             try:

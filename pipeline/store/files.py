@@ -100,7 +100,7 @@ class Files(Part):
         )
         for path, row in zip(paths, batch, strict=True):
             if row.sha256 is not None and old.get(path) != row.sha256:
-                self._forget_failures(run_id, path, old.get(path))
+                self._forget_failures(path, old.get(path))
         attached = [path for path, row in zip(paths, batch, strict=True) if row.parent is not None]
         self._do(
             """INSERT INTO _inputs (task, file, run)
@@ -111,12 +111,12 @@ class Files(Part):
             (json.dumps(attached),),
         )
 
-    def _forget_failures(self, run_id: int, path: str, old: str | None) -> None:
+    def _forget_failures(self, path: str, old: str | None) -> None:
         """What failed before lies at `path` no more; its bytes may still lie elsewhere."""
         self._do(
             """DELETE FROM _failures WHERE subject = ? AND document IS NULL AND work_key IS NULL
-               AND stage = 'read' AND last_run <> ?""",
-            (path, run_id),
+               AND stage = 'read'""",
+            (path,),
         )
         self._do(
             """DELETE FROM _failures WHERE document = :old

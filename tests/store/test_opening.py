@@ -52,6 +52,14 @@ def test_a_second_writer_in_the_same_process_is_refused_too(path):
         pass
 
 
+def test_a_link_to_the_database_is_not_a_second_one(path):
+    link = path.with_name("link.db")
+    with Store.open(path):
+        link.symlink_to(path)
+        with pytest.raises(StoreLocked), Store.open(link):
+            pass
+
+
 def test_a_killed_writer_holds_nothing(path, reopened):
     holder = other_process(HOLD, path)
     assert holder.stdout.readline() == "open\n"

@@ -188,6 +188,12 @@ def test_a_field_keeps_its_name_and_what_stands_beside_another_gives_way():
     ]
 
 
+def test_names_that_differ_in_case_only_are_one_name_to_sqlite():
+    names = [name for name, _ in columns(("Total", Text()), ("total", Text()), ("ID", Text()), ("a b", Text()))]
+
+    assert names == ["Total", "total_", "ID_", "a_b"]
+
+
 def test_the_exact_words_stay_beside_the_normal_form():
     tables = plan("t", Object((Field("total", Text(type="money")), Field("due", Text(type="date")))), ())
     meant = {"total": Normalised("1234.56", "EUR"), "due": Normalised("2018-04-03", marked="day first")}
