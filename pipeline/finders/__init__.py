@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, Protocol, cast
+
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]
 
@@ -71,7 +74,13 @@ def find(text: str, type: ValueType, *, settled: Settled | None = None) -> list[
     """
     if type not in finder_types():
         return []
-    return _finder(type).find(text, settled or settle(text))
+    settled = settled or settle(text)
+    if not _INVISIBLE.search(text):
+        return _finder(type).find(text, settled)
+    # Direction marks stand inside of Arabic and Hebrew dates and amounts.
+    seen = [at for at, char in enumerate(text) if not _INVISIBLE.match(char)]
+    spans = _finder(type).find(_INVISIBLE.sub("", text), settled)
+    return [replace(span, start=seen[span.start], end=seen[span.end - 1] + 1) for span in spans]
 
 
 def settle(text: str, *, day_first: bool | None = None) -> Settled:
@@ -83,14 +92,14 @@ def settle_day_first(text: str) -> bool | None:
     """Whether the day comes before the month in this document's dates; None where they do not say, or disagree."""
     from pipeline.finders import date
 
-    return date.settle_day_first(text)
+    return date.settle_day_first(_INVISIBLE.sub("", text))
 
 
 def settle_decimal(text: str) -> Literal[".", ","] | None:
     """The decimal mark of this document's amounts; None where they do not say, or disagree."""
     from pipeline.finders import _numerals
 
-    return _numerals.settle_decimal(text)
+    return _numerals.settle_decimal(_INVISIBLE.sub("", text))
 
 
 def normalise(

@@ -12,6 +12,9 @@ SIGNS: dict[str, str | None] = {
     "₫": "VND", "₪": "ILS", "฿": "THB", "₴": "UAH", "₦": "NGN", "₱": "PHP", "₡": "CRC", "₲": "PYG", "₸": "KZT",
     "₾": "GEL", "₼": "AZN", "₨": "INR", "₵": "GHS", "円": "JPY", "元": "CNY", "圓": "TWD", "圆": "CNY", "块": "CNY",
     "원": "KRW", "₿": None,
+    "UK£": "GBP",
+    "BR$": "BRL",
+    "E£": "EGP",
     "US$": "USD", "R$": "BRL", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "S$": "SGD",
     "HK$": "HKD", "NT$": "TWD", "MX$": "MXN", "Mex$": "MXN", "RM": "MYR", "Rs": "INR", "Rs.": "INR", "Re.": "INR",
     "Rp": "IDR", "Rp.": "IDR", "zł": "PLN", "zl": "PLN", "Kč": "CZK", "Kc": "CZK", "Ft": "HUF", "TL": "TRY",
@@ -41,3 +44,15 @@ def currencies() -> dict[str, str | None]:
 def longest() -> int:
     """The longest of them, in characters."""
     return max(map(len, currencies()))
+
+
+@cache
+def first_characters() -> frozenset[str]:
+    """What a currency may begin with: most numbers have none beside them, which one look tells."""
+    return frozenset(written[0] for written in currencies())
+
+
+@cache
+def last_characters() -> frozenset[str]:
+    """What a currency may end with."""
+    return frozenset(written[-1] for written in currencies())

@@ -170,7 +170,8 @@ def _named_patterns() -> tuple[re.Pattern[str], ...]:
             rf"(?!(?<=\D\d\d)\s{_LETTER})"
         ),
         re.compile(rf"(?<!\d)(?P<y>\d{{4}}){_GAP}{month}[\s.-]{{0,2}}(?P<d>\d{{1,2}})(?!\d)"),
-        re.compile(rf"{_NOT_IN_WORD}{month}{_GAP}{of_year}(?P<y>\d{{4}})(?!\d)"),
+        # Behind a day that does not exist (30 February 2018) the month is no date either.
+        re.compile(rf"{_NOT_IN_WORD}(?<!\d)(?<!\d[\s./-])(?<!\d\.\s){month}{_GAP}{of_year}(?P<y>\d{{4}})(?!\d)"),
     )
 
 

@@ -10,13 +10,14 @@ import re
 from decimal import Decimal
 
 from pipeline.finders import Settled, Span
-from pipeline.finders._currencies import currencies, longest
+from pipeline.finders._currencies import currencies, first_characters, last_characters, longest
 from pipeline.finders._digits import with_plain_digits
 from pipeline.finders._numerals import Numeral, numerals
 
 _GAP = 3  # blanks between an amount and its currency
 _MINUS = "-\u2212"
 _ROUND = re.compile(r"[.,](?:-{1,2}|[–—])(?![\d\w])")  # 5,-  5.--
+_WORD_BEFORE = re.compile(r"[^\W\d]+\.?\Z")
 _TRAILING_MINUS = re.compile(r"[-\u2212](?![\w.])")
 _BEHIND = frozenset("円元圓圆块원")  # never stand before their amount
 _SCALES = {
@@ -82,6 +83,8 @@ class _Amount:
         stop = self.start
         while stop > 0 and self.start - stop < _GAP and text[stop - 1] in " \u00a0\u202f\u2009\t:(":
             stop -= 1
+        if text[stop - 1 : stop] not in last_characters():
+            return False
         for length in range(min(longest(), stop), 0, -1):
             written = text[stop - length : stop]
             if written in currencies() and written not in _BEHIND and not _continues(text, stop - length, written[0]):
@@ -98,6 +101,8 @@ class _Amount:
         start = self.end
         while start < len(text) and start - self.end < _GAP and text[start] in " \u00a0\u202f\u2009\t":
             start += 1
+        if text[start : start + 1] not in first_characters():
+            return False
         for length in range(min(longest(), len(text) - start), 0, -1):
             written = text[start : start + length]
             stop = start + length
@@ -147,7 +152,8 @@ def _inside_something_else(plain: str, numeral: Numeral) -> bool:
         return True
     if after.lstrip()[:1] in ("%", "٪", "％"):
         return True
-    word = re.search(r"[^\W\d]+\.?\Z", plain[max(numeral.start - longest() - 1, 0) : numeral.start])
-    if word and word.group() not in currencies() and word.group().isascii():
-        return True
+    if before[-1:].isalpha() or before[-1:] in (".", "_"):
+        word = _WORD_BEFORE.search(plain, max(numeral.start - longest() - 1, 0), numeral.start)
+        if word and word.group() not in currencies() and word.group().isascii():
+            return True
     return after[:1] == "_"

@@ -32,7 +32,7 @@ def find(text: str, settled: Settled) -> list[Span]:
 
 def _stands_alone(plain: str, start: int, end: int) -> bool:
     before, after = plain[start - 1 : start], plain[end : end + 1]
-    if before in ("/", ":", ".", ",") and start > 1 and before and plain[start - 2].isdigit():
+    if before in ("/", ":") and start > 1 and before and plain[start - 2].isdigit():
         return False
     if after in ("/", ":") and after and plain[end + 1 : end + 2].isdigit():
         return False

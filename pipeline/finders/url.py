@@ -11,7 +11,7 @@ from pipeline.finders import Settled, Span
 
 _CHARACTERS = r"[^\s<>\"“”«»„‘’`{}|\\^、。，）」』\u0600\u060c]"
 _LONGEST = 2_000
-_START = re.compile(r"(?<![\w@])(?:(?:https?|ftp)://|www\.)(?=[\w\[])", re.IGNORECASE)
+_START = re.compile(r"(?<![A-Za-z0-9_@])(?:(?:https?|ftp)://|www\.)(?=[\w\[])", re.IGNORECASE)
 _REST = re.compile(rf"{_CHARACTERS}{{1,{_LONGEST}}}")
 _BARE = re.compile(
     r"(?<![\w@.-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,4}"
