@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import ModelFileError
-from pipeline.models.gguf_layout import ByteOrder, Part, Scalar, read_part
+from pipeline.models.gguf_layout import ByteOrder, Part, Scalar, read_part, read_strings
 from pipeline.models.gguf_types import FILE_TYPES
 
 Kind = Literal["model", "vocabulary", "adapter", "mmproj", "other"]
 
 _SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+_LARGEST_VOCABULARY = 1 << 28  # bytes; real ones take a few million
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,29 @@ def check_model(path: Path) -> Header:
             hint="Name a GGUF file that holds a text model.",
         )
     return header
+
+
+def check_vocabulary(path: Path) -> None:
+    """Refuse a vocabulary on which llama.cpp would end the process: a token twice, or a byte without a token."""
+    part = read_part(path)
+    key = "tokenizer.ggml.tokens"
+    start, end = part.places.get(key, (0, 0))
+    if not part.lengths.get(key) or key in part.metadata or end - start > _LARGEST_VOCABULARY:
+        raise ModelFileError(f"{path} carries no vocabulary.", hint="Get a GGUF file that includes its tokenizer.")
+    # llama.cpp reads C strings: a token ends at its first NUL, and an empty one gets a name of its own
+    tokens = [kept for token in read_strings(path, part, key) if (kept := token.partition(b"\0")[0])]
+    known = set(tokens)
+    why = ""
+    if len(known) < len(tokens):
+        why = "holds a token twice"
+    elif part.metadata.get("tokenizer.ggml.model") == "llama":
+        missing = [n for n in range(256) if b"<0x%02X>" % n not in known and bytes([n]) not in known]
+        why = f"has no token for the byte {missing[0]}" if missing else ""
+    if why:
+        raise ModelFileError(
+            f"The vocabulary in {path} {why}.",
+            hint="The file is damaged or badly converted: download it again, or take another conversion.",
+        )
 
 
 def tokenizer_hash(path: Path) -> str:

@@ -139,6 +139,21 @@ def read_part(path: Path) -> Part:
         return _parse(reader, version, byte_order)
 
 
+def read_strings(path: Path, part: Part, key: str) -> list[bytes]:
+    """The items of an array of strings."""
+    start, end = part.places[key]
+    unpack = struct.Struct(("<" if part.byte_order == "little" else ">") + "Q").unpack_from
+    with path.open("rb") as stream:
+        stream.seek(start)
+        raw = stream.read(end - start)
+    items, place = [], 16  # two types and the count stand before the items
+    for _ in range(part.lengths[key]):
+        length = unpack(raw, place)[0]
+        items.append(raw[place + 8 : place + 8 + length])
+        place += 8 + length
+    return items
+
+
 def _parse(reader: _Reader, version: int, byte_order: ByteOrder) -> Part:
     tensors = reader.length(24)
     keys = reader.length(13)

@@ -19,7 +19,7 @@ from llama_cpp import llama_cpp as c
 
 from pipeline.data import Vocabulary
 from pipeline.errors import ModelFileError
-from pipeline.models.gguf import Header, read_header, tokenizer_hash
+from pipeline.models.gguf import Header, check_vocabulary, read_header, tokenizer_hash
 from pipeline.models.markup import Markup, Special, is_markup
 
 _log: deque[str] = deque(maxlen=50)
@@ -34,6 +34,7 @@ def _keep_log(level: int, text: bytes, _: object) -> None:
 
 _UNKNOWN, _UNUSED, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 1, 1 << 3, 1 << 4
 _LSTRIP, _RSTRIP = 1 << 7, 1 << 8
+_VOCABULARY_TYPES = (1, 2, 5, 6)  # SentencePiece, BPE, RWKV, PLaMo; WordPiece and Unigram belong to encoders
 _PIECE = 64  # most tokens are shorter
 _ANCHOR = "\x02"  # no vocabulary merges it with a neighbour
 
@@ -56,9 +57,10 @@ class Tokenizer:
             )
         weakref.finalize(self, llama_cpp.llama_model_free, model)
         vocab = llama_cpp.llama_model_get_vocab(model)
-        if llama_cpp.llama_vocab_type(vocab) == 0 or not llama_cpp.llama_vocab_n_tokens(vocab):
+        if llama_cpp.llama_vocab_type(vocab) not in _VOCABULARY_TYPES:
             raise ModelFileError(
-                f"{header.path} carries no vocabulary.", hint="Get a GGUF file that includes its tokenizer."
+                f"{header.path} has no tokenizer of a text generator.",
+                hint="Name a model that writes text, not one that embeds or classifies.",
             )
         self._vocab = vocab
         self._header = header
@@ -72,12 +74,14 @@ class Tokenizer:
         self.markup = Markup(self._specials())
         self._forbidden = self.markup.tokens | self.eog
         self._anchor = self._tokenize(_ANCHOR.encode(), special=False)
-        self._adds_space = self._piece(self._tokenize(b"a", special=False)[0]).startswith(b" ")
+        self._adds_space = b"".join(map(self._piece, self._tokenize(b"a", special=False))).startswith(b" ")
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
         """Load the vocabulary of a GGUF file (vocabulary-only files too). Raises ModelFileError."""
-        return cls(read_header(path))
+        header = read_header(path)
+        check_vocabulary(path)
+        return cls(header)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

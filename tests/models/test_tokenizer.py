@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelFileError
 from pipeline.models.byte_tokenizer import END, ByteTokenizer
-from pipeline.models.gguf import read_header
 from pipeline.models.locate import find_model
 from pipeline.models.markup import Markup, Special, is_markup
 from pipeline.models.tokenizer import Tokenizer
@@ -143,11 +142,24 @@ def test_the_end_of_a_generation_is_a_set(made_up_tokenizer: Tokenizer) -> None:
     assert ByteTokenizer().eog == {257, END}
 
 
-def test_a_file_without_a_vocabulary_is_refused(files: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    path = files.write(drop="tokenizer.ggml.tokens")
-
-    with pytest.raises(ModelFileError, match="cannot load the vocabulary"):
-        Tokenizer(read_header(path))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tokenizer.ggml.tokens": []}, "carries no vocabulary"),
+        ({"tokenizer.ggml.tokens": "a"}, "carries no vocabulary"),
+        ({"tokenizer.ggml.tokens": ["a", "b", "a"]}, "holds a token twice"),
+        ({"tokenizer.ggml.tokens": ["a", "b", "a\0c"]}, "holds a token twice"),
+        ({"tokenizer.ggml.model": "llama"}, "no token for the byte 0"),
+        ({"tokenizer.ggml.token_type": [1]}, "cannot load the vocabulary"),
+        ({"tokenizer.ggml.model": "unheard"}, "cannot load the vocabulary"),
+        ({"general.architecture": "unheard"}, "cannot load the vocabulary"),
+    ],
+)
+def test_a_vocabulary_that_llama_cpp_would_die_of_is_refused(
+    files: Any, capfd: pytest.CaptureFixture[str], values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        Tokenizer.load(files.write(change=values))
     assert capfd.readouterr() == ("", "")
 
 
