@@ -55,6 +55,13 @@ def test_plain_text_is_preferred_to_html(valid_files):
     assert [(one.name, one.content) for one in document.attachments] == [("linhas.csv", b"a;b\n1;2\n")]
 
 
+def test_plain_text_is_preferred_wherever_it_stands():
+    plain = b"Content-Type: text/plain\r\n\r\nplain"
+    html = b"Content-Type: text/html\r\n\r\n<p>rich</p>"
+
+    assert read(multipart(html, plain, html, kind="alternative")).text.endswith("\n\nplain")
+
+
 def test_html_is_read_where_there_is_no_plain_text():
     plain = b"Content-Type: text/plain\r\n\r\n \r\n"
     html = b"Content-Type: text/html; charset=koi8-r\r\n\r\n<p>" + "Счёт".encode("koi8-r") + b"</p>"
