@@ -74,7 +74,11 @@ def find(text: str, type: ValueType, *, settled: Settled | None = None) -> list[
     """
     if type not in finder_types():
         return []
-    settled = settled or settle(text)
+    if settled is None:
+        settled = Settled(
+            settle_day_first(text) if type == "date" else None,
+            settle_decimal(text) if type in ("money", "number") else None,
+        )
     if not _INVISIBLE.search(text):
         return _finder(type).find(text, settled)
     # Direction marks stand inside of Arabic and Hebrew dates and amounts.

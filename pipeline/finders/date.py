@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pipeline.finders import Settled, Span
 from pipeline.finders._cldr import fold_name, month_names
@@ -28,6 +28,9 @@ _GAP = r"\s{0,3}[-./,]?\s{0,2}"
 _ORDINAL = r"(?:st|nd|rd|th|ste|er|re|eme|go|[eaoºª°.]|-?го|-?ое|-?е)?"
 _OF = r"(?:(?:day\s+of|dia\s+de|del?|of|di|do|من)\s{1,2}|d['’])?"
 _YEAR = r"(?P<y>\d{4}|['’]?\d{2})(?!\d|[:.,]\d|\s?:\d)"
+
+_DIGITS = re.compile(r"\d+")
+_REACH = 60  # characters: longer than any month with what may stand between it and its day or year
 
 _NUMERIC = re.compile(r"(?<!\d)(?P<a>\d{1,4})(?P<s>\s?[./-]\s?| )(?P<b>\d{1,2})(?P=s)(?P<c>\d{1,4})(?!\d)(?!(?P=s)\d)")
 _COMPACT = re.compile(r"(?<![\w.,/-])(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>[0-3]\d)(?![\w]|[.,/-]\d)")
@@ -122,7 +125,9 @@ def _span(reading: _Reading, day_first: bool | None) -> Span:
     return Span(reading.start, reading.end, value, ambiguous=ambiguous)
 
 
-def _readings(text: str) -> list[_Reading]:
+@lru_cache(maxsize=4)
+def _readings(text: str) -> tuple[_Reading, ...]:
+    """Kept for a moment, since a document is settled and searched one after the other."""
     plain = with_plain_digits(text)
     folded = plain.translate(_folding())
     found = [*_named(folded), *_numeric(plain), *_east_asian(plain), *_other(plain, folded)]
@@ -133,7 +138,7 @@ def _readings(text: str) -> list[_Reading]:
                 kept[-1] = reading
             continue
         kept.append(reading)
-    return kept
+    return tuple(kept)
 
 
 # -- months by name ---------------------------------------------------------------------------------------------
@@ -191,8 +196,26 @@ def _folded_months() -> dict[str, int]:
 
 
 def _named(folded: str) -> Iterator[_Reading]:
+    for start, end in _around_digits(folded):
+        yield from _named_in(folded, start, end)
+
+
+def _around_digits(text: str) -> Iterator[tuple[int, int]]:
+    """The stretches that can hold a date: trying every word of a long text for a month would take most of the time."""
+    start = end = 0
+    for match in _DIGITS.finditer(text):
+        if match.start() - _REACH > end:
+            if end:
+                yield start, end
+            start = max(match.start() - _REACH, 0)
+        end = match.end() + _REACH
+    if end:
+        yield start, min(end, len(text))
+
+
+def _named_in(folded: str, low: int, high: int) -> Iterator[_Reading]:
     for pattern in _named_patterns():
-        for match in pattern.finditer(folded):
+        for match in pattern.finditer(folded, low, high):
             parts = match.groupdict()
             name = fold_name(parts["m"]).replace("ı", "i")
             year, day = _year(parts["y"]), int(parts.get("d") or 0)
@@ -247,6 +270,8 @@ def _read_numeric(plain: str, match: re.Match[str]) -> _Reading | None:
 
 
 def _east_asian(plain: str) -> Iterator[_Reading]:
+    if "月" not in plain and "월" not in plain:
+        return
     for match in _EAST_ASIAN.finditer(plain):
         era, number, written, m, d = match.group("era", "n", "y", "m", "d")
         if era:
@@ -286,7 +311,7 @@ def _other(plain: str, folded: str) -> Iterator[_Reading]:
         year, month, day = int(match.group("y")), _ROMANS[match.group("r")], int(match.group("d"))
         if _exists(year, month, day, _FIRST_NAMED_YEAR):
             yield _Reading(*match.span(), year, month, day)
-    for match in _VIETNAMESE.finditer(folded):
+    for match in _VIETNAMESE.finditer(folded) if "thang" in folded else ():
         year, month, day = (int(match.group(part)) for part in "ymd")
         if _exists(year, month, day, _FIRST_NAMED_YEAR):
             yield _Reading(*match.span(), year, month, day)
