@@ -33,6 +33,7 @@ class Candidates:
 
     alternatives: tuple[tuple[int, ...], ...] = ()
     otherwise: tuple[int, ...] = ()
+    by_mean: bool = False  # compare by mean log-probability of a token: for alternatives of very different lengths
 
 
 NO_CANDIDATES = Candidates()

@@ -17,7 +17,7 @@ from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import AnswerError, EngineError, SchemaError
 from pipeline.grammars import NO_CANDIDATES, Candidates, Mask
 from pipeline.grammars.front import Json, refuse_formats, rewrite, without_idle
-from pipeline.grammars.pointing import Pointing, point
+from pipeline.grammars.pointing import Pointing
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, TaskSchema, any_extractive
 
 _SEPARATORS = {
@@ -118,6 +118,7 @@ class Cursor:
         self._tokenizer = tokenizer
         self._mask: Mask = np.zeros(words, dtype=np.int32)
         self._pointing = pointing
+        self._tokens: list[int] = []  # kept with their text only where the grammar points
         self._text = bytearray()
 
     def mask(self) -> Mask:
@@ -145,12 +146,13 @@ class Cursor:
         except UnicodeDecodeError:
             return NO_CANDIDATES
         spans, nullable = self._pointing.alternatives_at(text)
-        if not 2 <= len(spans) <= _FEW:
+        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in spans]
+        # Spans of other lines drop out once an item is held to one line.
+        paths = [path for path in paths if self._matcher.validate_tokens(list(path)) == len(path)]
+        if not 2 <= len(paths) <= _FEW:
             return NO_CANDIDATES
-        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in (*spans, "null")]
-        if any(self._matcher.validate_tokens(list(path)) < len(path) for path in paths[:-1]):
-            return NO_CANDIDATES
-        return Candidates(tuple(paths[:-1]), paths[-1] if nullable else ())
+        null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
+        return Candidates(tuple(paths), null)
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""
@@ -159,7 +161,23 @@ class Cursor:
         if not self._matcher.consume_token(token):
             self._check()
         if self._pointing is not None:
+            self._tokens.append(token)
             self._text += self._tokenizer.decode_bytes([token])
+            self._stage(self._pointing)
+
+    def _stage(self, pointing: Pointing) -> None:
+        """Behind an item of an ordered list: go on in the grammar of what is left of the document."""
+        if not self._text.endswith((b"}", b'"')):
+            return
+        following = pointing.behind(self._text.decode(errors="replace"))
+        if following is None:
+            return
+        matcher = llguidance.LLMatcher(
+            self._tokenizer, llguidance.LLMatcher.grammar_from_lark(following.lark), log_level=0
+        )
+        if not matcher.consume_tokens(self._tokens):
+            raise AnswerError("The grammar of an ordered list cannot go on.", hint="Drop in_order from the schema.")
+        self._matcher, self._pointing = matcher, following
 
     def done(self) -> bool:
         """The answer is complete and nothing may follow."""
@@ -185,7 +203,7 @@ def _pointing(spec: ConstraintSpec) -> Pointing | None:
     if spec.source is None:
         return None
     root = TaskSchema.from_json(json.loads(spec.schema)).root
-    return point(root, spec.source, _SEPARATORS) if any_extractive(root) else None
+    return Pointing.over(root, spec.source, _SEPARATORS) if any_extractive(root) else None
 
 
 def _reason(error: str) -> str:

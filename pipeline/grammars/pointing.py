@@ -2,6 +2,10 @@
 
 A value is a run of whole words of the folded text, a run of whole lines, or one of the spans that the finder of its
 type accepts. Objects are written out with the fixed separators; what is generated freely stays `%json`.
+
+A list with `in_order` is written an item at a time: a grammar that reaches it ends behind the next item, and
+`behind()` writes the next one, whose items point behind the words that are used.
+
 This module makes grammar text and lists of alternatives; it knows neither the library's objects nor tokens.
 """
 
@@ -9,11 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from pipeline.finders import find
-from pipeline.grammars.words import units
-from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, Field, List, Node, Object, Text, any_extractive, fold
+from pipeline.grammars.places import Places, Window
+from pipeline.grammars.progress import Path, Progress
+from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, any_extractive
 from pipeline.schema.normal import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
@@ -22,184 +25,259 @@ _ANY = r'([^"\\]|\\.)'
 _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
 
 
-@dataclass(frozen=True, slots=True)
 class Pointing:
-    """A grammar for one schema over one source, and the whole alternatives of its typed fields."""
+    """A grammar for one schema over one source, as far as the answer has come."""
 
-    lark: str = field(repr=False)
-    root: Object
-    alternatives: dict[Text, tuple[str, ...]] = field(repr=False)
+    def __init__(
+        self,
+        root: Object,
+        places: Places,
+        separators: Mapping[str, object],
+        progress: Progress | None = None,
+        text: str = "",
+    ) -> None:
+        self._root = root
+        self._places = places
+        self._separators = separators
+        self._items = len(progress.items) if progress else 0
+        self._ordered = progress.ordered if progress else None
+        self._stages = _has_order(root)
+        writer = _Writer(places, separators)
+        if progress is None or progress.ordered is None:
+            start = writer.then(root, (), "", nullable=False)
+        else:
+            start = f"{_literal(text[: progress.end])} {writer.resume(root, progress, progress.ordered, (), '')}"
+        self.lark = "\n".join([f"start: {start}", *writer.rules]) + "\n"
+        self._alternatives = writer.alternatives
+
+    @classmethod
+    def over(cls, root: Object, source: str, separators: Mapping[str, object]) -> Pointing:
+        """The grammar of `root` whose extractive values stand in `source`. `separators` go to the `%json` leaves."""
+        return cls(root, Places(source), separators)
 
     def alternatives_at(self, text: str) -> tuple[tuple[str, ...], bool]:
         """The JSON texts of the spans, where a typed value begins exactly at the end of `text`, and whether null may
         stand in their place."""
-        node, nullable = expected(self.root, text) or (None, False)
-        if not isinstance(node, Text) or node not in self.alternatives:
-            return (), nullable
-        return self.alternatives[node], nullable
+        progress = Progress(self._root, text)
+        if progress.expected is None:
+            return (), False
+        return tuple(self._alternatives.get(progress.expected, ())), progress.nullable
 
-
-def point(root: Object, source: str, separators: Mapping[str, object]) -> Pointing:
-    """The grammar of `root` whose extractive values stand in `source`. `separators` go to the `%json` leaves."""
-    writer = _Writer(source, separators)
-    start = writer.expression(root, nullable=False)
-    lark = "\n".join([f"start: {start}", *writer.rules]) + "\n"
-    return Pointing(lark, root, writer.alternatives)
-
-
-def quoted(text: str) -> str:
-    """A JSON string as the grammar and the renderer write it."""
-    return json.dumps(text, ensure_ascii=False)
+    def behind(self, text: str) -> Pointing | None:
+        """The grammar from here on, where `text` has just finished an item of an ordered list."""
+        if not self._stages or text[-1:] not in ("}", '"'):
+            return None
+        progress = Progress(self._root, text)
+        if progress.ordered is None or progress.end != len(text):
+            return None
+        if (progress.ordered, len(progress.items)) == (self._ordered, self._items):
+            return None
+        return Pointing(self._root, self._places, self._separators, progress, text)
 
 
 class _Writer:
-    """Collects rules while it walks the schema."""
+    """Collects rules while it walks the schema. An expression that ends with `behind` is followed by nothing else."""
 
-    def __init__(self, source: str, separators: Mapping[str, object]) -> None:
-        self.source = source
-        self.folded = fold(source).text
+    def __init__(self, places: Places, separators: Mapping[str, object]) -> None:
+        self.places = places
         self.separators = separators
         self.rules: list[str] = []
-        self.alternatives: dict[Text, tuple[str, ...]] = {}
-        self._terminals: dict[Text, str] = {}
-        self._words = ""
+        self.alternatives: dict[Path, dict[str, None]] = {}
+        self._terminals: dict[tuple[Text, Window], str] = {}
+        self._chunks: dict[Window, str] = {}
 
-    def expression(self, node: Node, *, nullable: bool) -> str:
-        """What stands for `node` in a rule."""
+    def _rule(self, kind: str, body: str) -> str:
+        name = f"{kind}_{len(self.rules)}"
+        self.rules.append(f"{name}: {body}")
+        return name
+
+    # The way to ordered lists: each rule holds everything that follows.
+
+    def then(self, node: Node, path: Path, behind: str, *, nullable: bool) -> str:
+        """`node` and what stands behind it, to the end of the answer or of the next ordered item."""
+        if not _has_order(node):
+            return f"{self.whole(node, path, self.places.all, nullable=nullable)} {behind}".strip()
+        if isinstance(node, Object):
+            body = _literal("{") + " " + self._members(node, 0, path, behind)
+        else:
+            assert isinstance(node, List)  # noqa: S101 - only lists and objects hold order
+            body = '"[" ' + self._next(node, 0, 0, path, behind)
+        return f'({body} | "null" {behind})' if nullable else body
+
+    def _members(self, node: Object, first: int, path: Path, behind: str) -> str:
+        """The members from `first` on, the closing brace and what follows."""
+        rest = self._rule("end", f"{_literal('}')} {behind}")
+        for index in range(len(node.fields) - 1, first - 1, -1):
+            member = node.fields[index]
+            key = (ITEM_SEPARATOR if index else "") + _quoted(member.name) + KEY_SEPARATOR
+            value = self.then(member.node, (*path, member.name), rest, nullable=member.nullable)
+            rest = self._rule("member", f"{_literal(key)} {value}")
+        return rest
+
+    def _next(self, node: List, count: int, start: int, path: Path, behind: str) -> str:
+        """One item more of an ordered list, or its end and what follows."""
+        item = None
+        if node.max_items is None or count < node.max_items:
+            item = self._item(node, (*path, "[]"), (start, self.places.all[1]))
+        ways = []
+        if item is None or count >= node.min_items:
+            ways.append(f'"]" {behind}')
+        if item is not None:
+            ways.append(f"{_literal(ITEM_SEPARATOR)} {item}" if count else item)
+        return f"({' | '.join(ways)})"
+
+    def resume(self, node: Node, progress: Progress, target: Path, path: Path, behind: str) -> str:
+        """What follows the finished items of the list at `target`."""
+        if isinstance(node, List):
+            start = 0
+            for value in progress.items:
+                start = self._item_end(node, value, start)
+            return self._next(node, len(progress.items), start, path, behind)
+        assert isinstance(node, Object)  # noqa: S101 - the target lies within objects
+        index = next(i for i, member in enumerate(node.fields) if member.name == target[len(path)])
+        member = node.fields[index]
+        rest = self._members(node, index + 1, path, behind)
+        return self.resume(member.node, progress, target, (*path, member.name), rest)
+
+    def _item_end(self, node: List, value: object, start: int) -> int:
+        """The least place behind all words that an item uses."""
+        for window in self._windows(node, (start, self.places.all[1])):
+            ends = [self.places.end_of(text, said, window) for text, said in _extractive(node.items, value)]
+            if None not in ends:
+                return max([start, *(end for end in ends if end is not None)])
+        return start
+
+    # Whole values.
+
+    def whole(self, node: Node, path: Path, window: Window, *, nullable: bool) -> str:
+        """What stands for all of `node`, its values within the window."""
         if not any_extractive(node):
             schema = write(node)
-            whole = {"anyOf": [schema, {"type": "null"}]} if nullable else schema
-            name = f"free_{len(self.rules)}"
-            self.rules.append(f"{name}: %json {json.dumps({**whole, 'x-guidance': self.separators})}")
-            return name
+            either = {"anyOf": [schema, {"type": "null"}]} if nullable else schema
+            leaf = json.dumps({**either, "x-guidance": self.separators}, ensure_ascii=False)
+            return self._rule("free", f"%json {leaf}")
         match node:
             case Text():
-                name = self._value(node)
+                name = self._value(node, path, window)
             case Object():
-                name = self._object(node)
+                parts = []
+                for index, member in enumerate(node.fields):
+                    before = ITEM_SEPARATOR if index else "{"
+                    parts.append(_literal(before + _quoted(member.name) + KEY_SEPARATOR))
+                    parts.append(self.whole(member.node, (*path, member.name), window, nullable=member.nullable))
+                name = self._rule("object", f"{' '.join(parts)} {_literal('}')}")
             case List():
-                name = self._list(node)
+                name = self._list(node, path, window)
             case _:
                 raise TypeError(type(node).__name__)
         return f'({name} | "null")' if nullable else name
 
-    def _object(self, node: Object) -> str:
-        parts = []
-        for index, member in enumerate(node.fields):
-            before = ITEM_SEPARATOR if index else "{"
-            parts.append(_literal(before + quoted(member.name) + KEY_SEPARATOR))
-            parts.append(self.expression(member.node, nullable=member.nullable))
-        name = f"object_{len(self.rules)}"
-        self.rules.append(f"{name}: {' '.join(parts)} {_literal('}')}")
-        return name
-
-    def _list(self, node: List) -> str:
-        item = self.expression(node.items, nullable=False)
-        name = f"list_{len(self.rules)}"
+    def _list(self, node: List, path: Path, window: Window) -> str:
+        item = self._item(node, (*path, "[]"), window) if node.max_items != 0 else None
+        if item is None:
+            return self._rule("list", '"[]"')
         low, high = max(node.min_items - 1, 0), "" if node.max_items is None else node.max_items - 1
         some = f'"[" {item} ({_literal(ITEM_SEPARATOR)} {item}){{{low},{high}}} "]"'
-        if node.max_items == 0:
-            some = '"[]"'
-        elif node.min_items == 0:
-            some = f'"[]" | {some}'
-        self.rules.append(f"{name}: {some}")
-        return name
+        return self._rule("list", some if node.min_items else f'"[]" | {some}')
 
-    def _value(self, node: Text) -> str:
-        if node in self._terminals:
-            return self._terminals[node]
-        name = f"VALUE_{len(self._terminals)}"
-        self._terminals[node] = name
+    def _item(self, node: List, path: Path, window: Window) -> str | None:
+        """An item within the window, held to one line or block where the list says so; None if nothing is left."""
+        windows = [one for one in self._windows(node, window) if self._possible(node.items, one)]
+        ways = [self.whole(node.items, path, one, nullable=False) for one in windows]
+        return self._rule("item", " | ".join(ways)) if ways else None
+
+    def _windows(self, node: List, window: Window) -> list[Window]:
+        if node.within is None:
+            return [window]
+        pieces = self.places.lines if node.within == "line" else self.places.blocks
+        cut = [(max(start, window[0]), min(end, window[1])) for start, end in pieces]
+        return [(start, end) for start, end in cut if start < end]
+
+    def _possible(self, node: Node, window: Window) -> bool:
+        """Whether the window holds a value for each field that needs one."""
+        match node:
+            case Object():
+                return any(word != " " for word in self.places.words_in(window)) and all(
+                    member.nullable or self._possible(member.node, window) for member in node.fields
+                )
+            case Text(extractive=e) if e is not None:
+                limit = node.max_length or MAX_CHARS
+                if self.places.values_in(node, self.places.all, limit):
+                    return bool(self.places.values_in(node, window, limit))
+                return any(word != " " and len(word) <= limit for word in self.places.words_in(window))
+        return True
+
+    def _value(self, node: Text, path: Path, window: Window) -> str:
         limit = node.max_length or MAX_CHARS
+        values = self.places.values_in(node, window, limit)
+        self.alternatives.setdefault(path, {}).update(dict.fromkeys(map(_quoted, values)))
+        if (node, window) in self._terminals:
+            return self._terminals[node, window]
+        name = f"VALUE_{len(self._terminals)}"
+        self._terminals[node, window] = name
         extractive = node.extractive
-        spans = self._spans(extractive.type, limit) if extractive and extractive.type != "text" else []
-        if spans:
-            self.alternatives[node] = tuple(quoted(span) for span in spans)
-            self.rules.append(f"{name}: {' | '.join(_literal(quoted(span)) for span in spans)}")
-        elif not (extractive and extractive.unit == "line" and self._lines(name, limit)):
-            self._run_of_words(name, limit)
+        if values:
+            self.rules.append(f"{name}: {' | '.join(_literal(_quoted(value)) for value in values)}")
+        elif not (extractive and extractive.unit == "line" and self._lines(name, limit, window)):
+            self._run_of_words(name, limit, window)
         return name
 
-    def _spans(self, value_type: str, limit: int) -> list[str]:
-        """The folded spans that the finder of this type accepts, without repeats, in the order of the text."""
-        found = (fold(self.source[span.start : span.end]).text for span in find(self.source, value_type))  # type: ignore[arg-type]
-        return [span for span in dict.fromkeys(found) if span and len(span) <= limit and span in self.folded]
-
-    def _lines(self, name: str, limit: int) -> bool:
+    def _lines(self, name: str, limit: int, window: Window) -> bool:
         """Runs of whole lines: each line, with the next ones behind it as far as the limit goes."""
-        lines = [line for line in (fold(line).text for line in self.source.splitlines()) if line]
-        runs = []
-        for first, line in enumerate(lines):
-            if len(line) > limit:
-                continue
-            length, last = len(line), first
-            while last + 1 < len(lines) and last - first < MAX_LINES - 1 and length + 1 + len(lines[last + 1]) <= limit:
+        lines = [line for line in self.places.lines if window[0] <= line[0] and line[1] <= window[1]]
+        text, runs = self.places.text, []
+        for first, (start, end) in enumerate(lines):
+            last = first
+            while last + 1 < len(lines) and last - first < MAX_LINES - 1 and lines[last + 1][1] - start <= limit:
                 last += 1
-                length += 1 + len(lines[last])
             run = ""
-            for behind in range(last, first, -1):
-                run = f"({_literal(' ' + _inner(lines[behind]))} {run})?"
-            runs.append(f"{_literal(_inner(line))} {run}".strip())
+            for at in range(last, first, -1):
+                run = f"({_literal(_inner(text[lines[at - 1][1] : lines[at][1]]))} {run})?"
+            if end - start <= limit:
+                runs.append(f"{_literal(_inner(text[start:end]))} {run}".strip())
         if runs:
             self.rules.append(f'{name}: "\\"" ({" | ".join(dict.fromkeys(runs))}) "\\""')
         return bool(runs)
 
-    def _run_of_words(self, name: str, limit: int) -> None:
-        words = units(self.folded)
+    def _run_of_words(self, name: str, limit: int, window: Window) -> None:
+        words = self.places.words_in(window)
         if not any(len(word) <= limit and word != " " for word in words):
-            self.rules.append(f"{name}: {_literal(quoted(''))}")
+            self.rules.append(f"{name}: {_literal(_quoted(''))}")
             return
-        if not self._words:
-            self._words = "WORDS"
-            chunks = json.dumps({"substring_chunks": [_inner(word) for word in words]})
-            self.rules.append(f"WORDS: %regex {chunks}")
+        if window not in self._chunks:
+            self._chunks[window] = f"WORDS_{len(self._chunks)}"
+            chunks = json.dumps({"substring_chunks": [_inner(word) for word in words]}, ensure_ascii=False)
+            self.rules.append(f"{self._chunks[window]}: %regex {chunks}")
         bound = f"(?s:{_EDGE}({_ANY}{{0,{limit - 2}}}{_EDGE})?)" if limit > 1 else f"(?s:{_EDGE})"
-        self.rules.append(f"{name}_IN: WORDS & /{bound}/")
+        self.rules.append(f"{name}_IN: {self._chunks[window]} & /{bound}/")
         self.rules.append(f'{name}: "\\"" {name}_IN "\\""')
 
 
-def expected(root: Object, text: str) -> tuple[Node, bool] | None:
-    """The node (and whether it may be null) whose value begins exactly at the end of `text`; None inside a value.
-
-    `text` is the beginning of an answer in the fixed rendering.
-    """
-    found = _expect(root, False, text, 0)
-    return found if isinstance(found, tuple) else None
+def _has_order(node: Node) -> bool:
+    """Whether an ordered list stands in this part of the schema."""
+    if isinstance(node, List):
+        return node.in_order
+    return isinstance(node, Object) and any(_has_order(member.node) for member in node.fields)
 
 
-def _expect(node: Node, nullable: bool, text: str, at: int) -> tuple[Node, bool] | int | None:
-    """The end of the value of `node` that begins at `at`; or the node where the text ends; None within a scalar."""
-    if at == len(text):
-        return node, nullable
-    if isinstance(node, Object | List) and text[at] in "{[":
-        members = node.fields if isinstance(node, Object) else None
-        at, count = at + 1, 0
-        while at < len(text) and text[at] not in "}]":
-            if count and text.startswith(ITEM_SEPARATOR, at):
-                at += len(ITEM_SEPARATOR)
-            if members is None:
-                found = _expect(node.items, False, text, at) if isinstance(node, List) else None
-            else:
-                key = quoted(members[count].name) + KEY_SEPARATOR
-                if not text.startswith(key, at):
-                    return None
-                member: Field = members[count]
-                found = _expect(member.node, member.nullable, text, at + len(key))
-            if not isinstance(found, int):
-                return found
-            at, count = found, count + 1
-        if at == len(text):
-            # Behind `[` an item may come; behind a finished item or field, a separator must.
-            return (node.items, False) if isinstance(node, List) and text[-1] == "[" and not count else None
-        return at + 1
-    try:
-        return json.JSONDecoder().raw_decode(text, at)[1]
-    except ValueError:
-        return None
+def _extractive(node: Node, value: object) -> list[tuple[Text, str]]:
+    """The values of a finished item that point into the document."""
+    match node, value:
+        case Text(), str() if node.extractive is not None and value:
+            return [(node, value)]
+        case Object(), dict():
+            return [pair for member in node.fields for pair in _extractive(member.node, value[member.name])]
+        case List(), list():
+            return [pair for item in value for pair in _extractive(node.items, item)]
+    return []
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _inner(text: str) -> str:
-    return quoted(text)[1:-1]
+    return _quoted(text)[1:-1]
 
 
 def _literal(text: str) -> str:

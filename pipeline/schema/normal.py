@@ -264,6 +264,8 @@ class _Reader:
         within = _one_of(noted, "within", get_args(Within), at)
         if (in_order or within) and not any_extractive(items):
             raise _refuse(at, "`in_order` or `within` stands on a list without extractive fields")
+        if _holds_order(items):
+            raise _refuse(f"{at}/items", f"`{ANNOTATION}` key `in_order` stands on a list within a list")
         return List(items, low or 0, high, in_order, within)  # type: ignore[arg-type]
 
     def _object(self, schema: Json, at: str, refs: tuple[str, ...]) -> Object:
@@ -303,6 +305,12 @@ def _merged(target: Json, beside: Json) -> dict[str, object]:
     if isinstance(inner, Mapping) and isinstance(outer, Mapping):
         out[ANNOTATION] = {**inner, **outer}
     return out
+
+
+def _holds_order(node: Node) -> bool:
+    if isinstance(node, Object):
+        return any(_holds_order(field.node) for field in node.fields)
+    return isinstance(node, List) and node.in_order
 
 
 def _where(key: str) -> str:

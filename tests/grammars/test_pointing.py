@@ -211,3 +211,108 @@ def test_lists_and_nested_objects_point_too_and_the_rest_stays_free():
     assert not accepts(task, SHOP, json.dumps({**good, "items": good["items"] * 2}))
     assert not accepts(task, SHOP, json.dumps({**good, "tags": []}))
     assert close(task, text[:60]).values["kind"] == "bill"
+
+
+BILL = """Bill 7
+Tea 2.00
+Cake 3.50
+Tea 2.00
+Sum 7.50"""
+
+
+def bill(**notes: object) -> TaskSchema:
+    item = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "x-nightdesk": {"extractive": True}},
+            "price": {"type": "string", "x-nightdesk": {"type": "money"}},
+        },
+        "required": ["name", "price"],
+    }
+    return TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {
+                "items": {"type": "array", "items": item, "x-nightdesk": notes},
+                "sum": {"type": "string", "x-nightdesk": {"type": "money"}},
+            },
+            "required": ["items", "sum"],
+        }
+    )
+
+
+def items(*pairs: tuple[str, str]) -> str:
+    return json.dumps({"items": [{"name": name, "price": price} for name, price in pairs], "sum": "7.50"})
+
+
+ORDERED = bill(in_order=True)
+HELD = bill(in_order=True, within="line")
+
+
+@pytest.mark.parametrize("task", [ORDERED, HELD])
+def test_ordered_items_point_behind_one_another(task):
+    assert accepts(task, BILL, items())
+    assert accepts(task, BILL, items(("Tea", "2.00"), ("Cake", "3.50"), ("Tea", "2.00")))
+    assert not accepts(task, BILL, items(("Cake", "3.50"), ("Tea", "2.00"), ("Tea", "2.00")))
+    assert not accepts(task, BILL, items(("Tea", "2.00"), ("Tea", "2.00"), ("Tea", "2.00")))
+
+
+def test_an_ordered_list_ends_when_nothing_is_left():
+    task = bill(in_order=True)
+    cursor = ENGINE.compile(ConstraintSpec(task.json_schema, BILL)).start()
+    for token in b'{"items": [{"name": "Sum", "price": "7.50"}':
+        cursor.commit(token)
+    assert bytes(cursor.forced()).startswith(b'], "sum": "')
+
+
+def test_an_item_held_to_a_line_takes_all_its_words_from_it():
+    assert accepts(HELD, BILL, items(("Cake", "3.50")))
+    assert not accepts(HELD, BILL, items(("Cake", "2.00")))
+    assert not accepts(HELD, BILL, items(("Cake 3.50 Tea", "2.00")))
+    assert accepts(bill(within="line"), BILL, items(("Cake", "3.50"), ("Tea", "2.00"), ("Tea", "2.00")))
+    assert not accepts(bill(within="line"), BILL, items(("Tea", "3.50")))
+
+
+def test_an_item_held_to_a_block_takes_all_its_words_from_it():
+    source = "Tea\n2.00\n\nCake\n3.50"
+    task = bill(in_order=True, within="block")
+    assert accepts(task, source, items(("Tea", "2.00"), ("Cake", "3.50")).replace("7.50", "3.50"))
+    assert not accepts(task, source, items(("Tea", "3.50")).replace("7.50", "3.50"))
+
+
+def test_ordered_strings_point_behind_one_another():
+    node = {"type": "string", "x-nightdesk": {"extractive": True}}
+    task = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "array", "items": node, "x-nightdesk": {"in_order": True}}}}
+    )
+    assert accepts(task, "a b a", answer(["a", "b", "a"]))
+    assert not accepts(task, "a b a", answer(["b", "a", "b"]))
+    assert accepts(task, "a b a", answer(None))
+
+
+@given(st.data(), NASTY)
+@settings(max_examples=25, deadline=None)
+def test_ordered_items_never_use_the_same_words_twice(data, source):
+    node = {"type": "string", "maxLength": 8, "x-nightdesk": {"extractive": True}}
+    task = TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {"v": {"type": "array", "items": node, "x-nightdesk": {"in_order": True}}},
+            "required": ["v"],
+        }
+    )
+    values, at = parse(task, walk(task, source, data))["v"], 0
+    for value in values:
+        at = fold(source).text.index(value, at) + len(value)
+
+
+def test_candidates_of_an_ordered_item_are_the_spans_that_are_left(real_vocabulary):
+    cursor = Engine(real_vocabulary).compile(ConstraintSpec(HELD.json_schema, BILL)).start()
+    for token in real_vocabulary.encode(b'{"items": [{"name": "Cake", "price": "3.50"'):
+        cursor.commit(token)
+    out = bytearray()
+    for token in (*real_vocabulary.encode(b"}"), *real_vocabulary.encode(b', {"name":')):
+        cursor.commit(token)
+        out += real_vocabulary.pieces[token]
+    assert not cursor.done()
+    assert cursor.mask().any()

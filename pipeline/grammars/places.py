@@ -1,0 +1,88 @@
+"""The places of a chunk that a value may point at: words, lines, blocks and typed spans, all in folded text.
+
+A window is a stretch of the folded text, half-open. Knows nothing of grammars.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from functools import cached_property
+
+from pipeline.finders import find
+from pipeline.grammars.words import units
+from pipeline.schema import Text, ValueType, fold
+
+Window = tuple[int, int]
+
+
+class Places:
+    """One chunk's text, folded, and what stands where in it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._folded = fold(source)
+        self.text = self._folded.text
+        self.all: Window = (0, len(self.text))
+        self._spans: dict[ValueType, list[Window]] = {}
+
+    @cached_property
+    def words(self) -> list[Window]:
+        """Every unit, spaces included."""
+        out, at = [], 0
+        for unit in units(self.text):
+            out.append((at, at + len(unit)))
+            at += len(unit)
+        return out
+
+    @cached_property
+    def lines(self) -> list[Window]:
+        """The lines that hold something."""
+        return self._pieces(re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+"))
+
+    @cached_property
+    def blocks(self) -> list[Window]:
+        """Runs of lines without an empty one between them."""
+        return self._pieces(re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+"))
+
+    def _pieces(self, pattern: re.Pattern[str]) -> list[Window]:
+        found = (self._window(match.start(), match.end()) for match in pattern.finditer(self._source))
+        return [window for window in found if window[0] < window[1]]
+
+    def _window(self, start: int, end: int) -> Window:
+        """The folded place of a stretch of the source, without spaces at its ends."""
+        low, high = bisect_left(self._folded.starts, start), bisect_left(self._folded.starts, end)
+        while low < high and self.text[low] == " ":
+            low += 1
+        while low < high and self.text[high - 1] == " ":
+            high -= 1
+        return low, high
+
+    def spans(self, value_type: ValueType) -> list[Window]:
+        """Where values of this type stand; empty for plain text."""
+        if value_type not in self._spans:
+            found = [self._window(span.start, span.end) for span in find(self._source, value_type)]
+            self._spans[value_type] = [window for window in found if window[0] < window[1]]
+        return self._spans[value_type]
+
+    def words_in(self, window: Window) -> list[str]:
+        """The units that lie wholly in the window."""
+        return [self.text[start:end] for start, end in self.words if window[0] <= start and end <= window[1]]
+
+    def values_in(self, node: Text, window: Window, limit: int) -> list[str]:
+        """The typed values in the window, without repeats, in the order of the text."""
+        extractive = node.extractive
+        if extractive is None or extractive.type == "text":
+            return []
+        inside = [w for w in self.spans(extractive.type) if window[0] <= w[0] and w[1] <= window[1]]
+        return list(dict.fromkeys(self.text[a:b] for a, b in inside if b - a <= limit))
+
+    def end_of(self, node: Text, value: str, window: Window) -> int | None:
+        """Where the first occurrence of `value` in the window ends, at bounds that `node` may point at."""
+        typed = self.spans(node.extractive.type) if node.extractive else []
+        starts = {start for start, _ in self.words} | {start for start, _ in typed}
+        ends = {end for _, end in self.words} | {end for _, end in typed}
+        at = self.text.find(value, *window)
+        while at >= 0 and not (at in starts and at + len(value) in ends):
+            at = self.text.find(value, at + 1, window[1])
+        return None if at < 0 else at + len(value)
