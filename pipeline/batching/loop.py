@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.batching import Backend, Halt, Row, ranking
-from pipeline.batching.sampler import choose, forced
+from pipeline.batching.ranking import Ranking
+from pipeline.batching.sampler import Choice, choose, forced
 from pipeline.batching.scheduler import rows_of, schedule
 from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
@@ -120,10 +121,9 @@ class Loop:
 
     def _step(self) -> Iterator[Completion]:
         """One decode call and what follows from it."""
-        ranking_now = next((s for s in self._active if s.state is State.RANK), None)
-        if ranking_now is not None:
-            with self._giving_up(ranking_now):
-                self._rank(ranking_now)
+        waiting = [s for s in self._active if s.state is State.RANK]
+        if waiting:
+            self._rank(waiting)
         else:
             plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
             rows, ends = rows_of(plan)
@@ -156,41 +156,47 @@ class Loop:
         if candidates.alternatives:
             first = ranking.first_logprobs(candidates, logits)
             if ranking.wants_otherwise(candidates, first):
-                sequence.append(ranking.otherwise(candidates, first))
-                self._follow(sequence)
+                self._commit(sequence, [ranking.otherwise(candidates, first)])
                 return
-            sequence.first_logprobs = first
-            sequence.alternatives = candidates.alternatives
+            sequence.ranking = Ranking(candidates, first)
             sequence.state = State.RANK
             return
         prompt = sequence.prompt
         sequence.append(choose(logits, sequence.cursor.mask(), prompt.temperature, sequence.random))
         self._follow(sequence)
 
-    def _rank(self, sequence: Sequence) -> None:
-        """Score all alternatives of one sequence and commit the likeliest."""
-        ids = self.ledger.fork_ids
-        size = min(self.ledger.fork_cells, self.backend.max_batch, self.backend.max_outputs)
-        scored: list[tuple[float, tuple[int, ...], tuple[float, ...]]] = []
-        for group in ranking.groups(sequence.alternatives, forks=len(ids), rows=size):
-            tree = ranking.grow(group, ids[: len(group)], sequence.length)
-            if tree.rows:
-                for fork in tree.forks:
-                    self.backend.copy(sequence.slot, fork)
-                self._decode(tree.rows)
-            logits = [self.backend.logits(i) for i in range(len(tree.rows))]
-            values = ranking.score(tree, sequence.first_logprobs, logits)
-            scored += [(sum(v), a, v) for a, v in zip(tree.group, values, strict=True)]
-            if tree.rows:
-                for fork in tree.forks:
-                    self.backend.drop(fork)
-        scored.sort(key=lambda item: (-item[0], item[1]))
-        _, winner, logprobs = scored[0]
-        for choice in ranking.choices(winner, logprobs, [total for total, _, _ in scored]):
-            if sequence.room == 0:
-                break
+    def _rank(self, sequences: list[Sequence]) -> None:
+        """Score alternatives of as many of these sequences as fit one call; commit the likeliest of each."""
+        forks = list(self.ledger.fork_ids)
+        rows = min(self.ledger.fork_cells, self.backend.max_batch, self.backend.max_outputs)
+        planted: list[tuple[Sequence, Ranking, ranking.Tree]] = []
+        for sequence in sequences:
+            if sequence.ranking is None:
+                continue
+            group = sequence.ranking.next_group(forks=len(forks), rows=rows)
+            tree = ranking.grow(group, forks, sequence.length)
+            del forks[: len(tree.forks)]
+            rows -= len(tree.rows)
+            for fork in tree.forks:
+                self.backend.copy(sequence.slot, fork)
+            planted.append((sequence, sequence.ranking, tree))
+        if any(tree.rows for _, _, tree in planted):
+            self._decode([row for _, _, tree in planted for row in tree.rows])
+        first = 0
+        for sequence, choice, tree in planted:
+            choice.take(tree, [self.backend.logits(first + i) for i in range(len(tree.rows))])
+            first += len(tree.rows)
+            for fork in tree.forks:
+                self.backend.drop(fork)
+            if choice.done:
+                with self._giving_up(sequence):
+                    self._commit(sequence, choice.choices())
+
+    def _commit(self, sequence: Sequence, choices: list[Choice]) -> None:
+        """Append tokens that were chosen together."""
+        sequence.ranking = None
+        for choice in choices[: sequence.room]:
             sequence.append(choice)
-        sequence.alternatives = ()
         self._follow(sequence)
 
     def _follow(self, sequence: Sequence) -> None:

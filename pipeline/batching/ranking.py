@@ -1,19 +1,27 @@
 """Whole alternatives scored together over the shared KV cache, as a token tree on forks of one sequence.
 
-The likelihood of an alternative is the product of its tokens' probabilities, closing quote included. Alternatives that
-begin alike share rows; each row is seen by the forks of all alternatives that run through it. The last token of an
-alternative is never decoded here: its probability comes from the row before.
+The likelihood of an alternative is the product of its tokens' probabilities, closing quote included; long ones of
+very different lengths (runs of lines) are compared by the mean over their tokens instead. Alternatives that begin
+alike share rows: every leaf of the tree has a fork, and a row is seen by the forks of all leaves below it. The last
+token of an alternative is never decoded here: its probability comes from the row before.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 
 from pipeline.batching import Logits, Row
 from pipeline.batching.sampler import Choice, log_normaliser
 from pipeline.grammars import Candidates
+
+Path = tuple[int, ...]
+
+PROBE = 4  # tokens of each alternative that are looked at before the unlikely ones are left out
+MOST_ROWS = 160  # rows spent on one choice that is made by the mean; without a bound it costs more than the document
 
 
 def first_logprobs(candidates: Candidates, logits: Logits) -> dict[int, float]:
@@ -43,60 +51,109 @@ def otherwise(candidates: Candidates, first: dict[int, float]) -> Choice:
 class Tree:
     """The rows that score a group of alternatives. `nodes` names each row by the tokens that lead to it."""
 
-    group: tuple[tuple[int, ...], ...]
+    group: tuple[Path, ...]
     forks: tuple[int, ...]
     rows: tuple[Row, ...]
-    nodes: tuple[tuple[int, ...], ...]
+    nodes: tuple[Path, ...]
 
 
-def grow(group: Tokens[Tokens[int]], forks: Tokens[int], position: int) -> Tree:
-    """The tree of these alternatives, whose first token stands at `position`; parents come before children."""
-    owners: dict[tuple[int, ...], list[int]] = {}
-    for alternative, fork in zip(group, forks, strict=True):
-        for depth in range(1, len(alternative)):
-            owners.setdefault(tuple(alternative[:depth]), []).append(fork)
+def grow(group: Tokens[Path], forks: Tokens[int], position: int) -> Tree:
+    """The tree of these alternatives, whose first token stands at `position`; parents come before children.
+
+    Takes as many of `forks` as the tree has leaves.
+    """
+    leaves = _leaves(group)
+    owners: dict[Path, list[int]] = {}
+    for leaf, fork in zip(leaves, forks, strict=False):
+        for depth in range(1, len(leaf) + 1):
+            owners.setdefault(leaf[:depth], []).append(fork)
     nodes = sorted(owners, key=lambda node: (len(node), node))
     rows = tuple(Row(node[-1], position + len(node) - 1, tuple(owners[node]), logits=True) for node in nodes)
-    return Tree(tuple(tuple(a) for a in group), tuple(forks), rows, tuple(nodes))
+    return Tree(tuple(group), tuple(forks[: len(leaves)]), rows, tuple(nodes))
 
 
-def groups(alternatives: Tokens[Tokens[int]], *, forks: int, rows: int) -> list[tuple[tuple[int, ...], ...]]:
-    """Cut alternatives into groups that fit the forks and rows there are, counted without sharing."""
-    result: list[tuple[tuple[int, ...], ...]] = []
-    group: list[tuple[int, ...]] = []
-    used = 0
-    for alternative in sorted(tuple(a) for a in alternatives):
-        need = len(alternative) - 1
-        if group and (len(group) == forks or used + need > rows):
-            result.append(tuple(group))
-            group, used = [], 0
-        group.append(alternative)
-        used += need
-    if group:
-        result.append(tuple(group))
-    return result
+def _leaves(group: Iterable[Path]) -> list[Path]:
+    """The longest stretches to decode: alternatives without their last token that no other one goes on from."""
+    leaves: list[Path] = []
+    for stem in sorted(alternative[:-1] for alternative in group):
+        if leaves and stem[: len(leaves[-1])] == leaves[-1]:
+            leaves[-1] = stem
+        elif stem:
+            leaves.append(stem)
+    return leaves
 
 
-def score(tree: Tree, first: dict[int, float], logits: Tokens[Logits]) -> list[tuple[float, ...]]:
-    """Log-probability of each token of each alternative. `first` holds those of the first tokens."""
-    normalisers = [log_normaliser(row) for row in logits]
-    index = {node: i for i, node in enumerate(tree.nodes)}
-    result = []
-    for alternative in tree.group:
-        values = [first[alternative[0]]]
-        for depth in range(1, len(alternative)):
-            row = index[alternative[:depth]]
-            values.append(float(logits[row][alternative[depth]]) - normalisers[row])
-        result.append(tuple(values))
-    return result
+def _rows(group: Iterable[Path]) -> int:
+    """How many rows the tree of these alternatives has."""
+    return len({alternative[:depth] for alternative in group for depth in range(1, len(alternative))})
 
 
-def choices(winner: Tokens[int], logprobs: Tokens[float], totals: Tokens[float]) -> list[Choice]:
-    """The winner's tokens as choices. Its first token carries what the ranking tells: the probability that went to
-    no alternative, and the distance to the second best."""
-    mass = math.fsum(math.exp(total) for total in totals)
-    best, *rest = sorted(totals, reverse=True)
-    gap = best - rest[0] if rest else math.inf
-    head = Choice(winner[0], logprobs[0], max(0.0, 1.0 - mass), gap)
-    tail = [Choice(t, p, 0.0, math.inf) for t, p in zip(winner[1:], logprobs[1:], strict=True)]
-    return [head, *tail]
+class Ranking:
+    """One choice among alternatives, scored group by group. Changed by the sequence's owner alone."""
+
+    def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
+        self._first = first
+        self._by_mean = candidates.by_mean
+        self._scores: dict[Path, tuple[float, ...]] = {}
+        self._alternatives = sorted(set(candidates.alternatives))
+        self._probing = self._by_mean and _rows(self._alternatives) > MOST_ROWS
+        self._waiting = deque(self._probes() if self._probing else self._alternatives)
+
+    @property
+    def done(self) -> bool:
+        """Everything is scored."""
+        return not self._waiting
+
+    def next_group(self, *, forks: int, rows: int) -> tuple[Path, ...]:
+        """The next alternatives that fit these forks and rows; empty where not even one does."""
+        group: list[Path] = []
+        while self._waiting:
+            wider = [*group, self._waiting[0]]
+            if len(_leaves(wider)) > forks or _rows(wider) > rows:
+                break
+            group.append(self._waiting.popleft())
+        return tuple(group)
+
+    def take(self, tree: Tree, logits: Tokens[Logits]) -> None:
+        """Score a group from the logits of its tree's rows."""
+        normalisers = [log_normaliser(row) for row in logits]
+        index = {node: i for i, node in enumerate(tree.nodes)}
+        for alternative in tree.group:
+            values = [self._first[alternative[0]]]
+            for depth in range(1, len(alternative)):
+                row = index[alternative[:depth]]
+                values.append(float(logits[row][alternative[depth]]) - normalisers[row])
+            self._scores[alternative] = tuple(values)
+        if self._probing and not self._waiting:
+            self._prune()
+
+    def choices(self) -> list[Choice]:
+        """The winner's tokens. The first one carries what the ranking tells: the probability that went to no
+        alternative, and the distance to the second best."""
+        ranked = sorted(self._scores, key=lambda path: (-self._score(path), path))
+        winner, *rest = ranked
+        mass = math.fsum(math.exp(math.fsum(values)) for values in self._scores.values())
+        gap = self._score(winner) - self._score(rest[0]) if rest else math.inf
+        logprobs = self._scores[winner]
+        head = Choice(winner[0], logprobs[0], max(0.0, 1.0 - mass), gap)
+        tail = [Choice(t, p, 0.0, math.inf) for t, p in zip(winner[1:], logprobs[1:], strict=True)]
+        return [head, *tail]
+
+    def _score(self, path: Path) -> float:
+        total = math.fsum(self._scores[path])
+        return total / len(path) if self._by_mean else total
+
+    def _probes(self) -> list[Path]:
+        return sorted({alternative[:PROBE] for alternative in self._alternatives})
+
+    def _prune(self) -> None:
+        """Keep the alternatives with the likeliest beginnings, as many as the rows allow."""
+        self._probing = False
+        kept: list[Path] = []
+        for probe in sorted(self._scores, key=lambda path: (-self._score(path), path)):
+            wider = kept + [a for a in self._alternatives if a[:PROBE] == probe]
+            if kept and _rows(wider) > MOST_ROWS:
+                break
+            kept = wider
+        self._scores.clear()
+        self._waiting = deque(sorted(kept))

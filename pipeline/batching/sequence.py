@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.batching.ranking import Ranking
 from pipeline.batching.sampler import Choice
 from pipeline.data import Completion, Counts, Prompt, Stop, fingerprint
 from pipeline.grammars import Cursor
@@ -34,9 +34,7 @@ class Sequence:
     reused: int
     state: State = State.PREFILL
     stop: Stop = Stop.END
-    alternatives: Tokens[Tokens[int]] = ()
-    first_logprobs: dict[int, float] = field(default_factory=dict)  # of the alternatives' first tokens
-    scores: list[tuple[float, tuple[float, ...]]] = field(default_factory=list)
+    ranking: Ranking | None = None  # while alternatives are scored
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     removed: list[float] = field(default_factory=list)

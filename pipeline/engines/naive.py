@@ -6,11 +6,12 @@ engine's, token for token; tests and `--engine naive` compare them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.batching import Backend, Halt, Row, ranking
 from pipeline.batching import sequence as batching
-from pipeline.batching.sampler import choose, log_normaliser
+from pipeline.batching.sampler import choose
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Stop
 from pipeline.engines import never
 from pipeline.errors import AnswerError, SchemaError
@@ -81,21 +82,18 @@ class Naive:
         if ranking.wants_otherwise(candidates, firsts):
             answer.append(ranking.otherwise(candidates, firsts))
             return
-        scored = []
-        for alternative in candidates.alternatives:
-            values = [firsts[alternative[0]]]
+        choice = ranking.Ranking(candidates, firsts)
+        while not choice.done:
+            tree = ranking.grow(choice.next_group(forks=1, rows=sys.maxsize), [FORK], answer.length)
             self._backend.copy(ANSWER, FORK)
-            for depth, token in enumerate(alternative[:-1]):
-                row = self._decode(FORK, [token], answer.length + depth)
-                logits = self._backend.logits(row)
-                values.append(float(logits[alternative[depth + 1]]) - log_normaliser(logits))
+            logits = []
+            for step in tree.rows:
+                row = self._decode(FORK, [step.token], step.position)
+                logits.append(self._backend.logits(row).copy())
             self._backend.drop(FORK)
-            scored.append((sum(values), alternative, tuple(values)))
-        scored.sort(key=lambda item: (-item[0], item[1]))
-        _, winner, logprobs = scored[0]
-        for choice in ranking.choices(winner, logprobs, [total for total, _, _ in scored]):
-            if answer.room:
-                answer.append(choice)
+            choice.take(tree, logits)
+        for one in choice.choices()[: answer.room]:
+            answer.append(one)
 
     def _decode(self, sequence: int, tokens: Sequence[int], position: int) -> int:
         """Decode tokens of one sequence; returns the index of the row that has logits."""

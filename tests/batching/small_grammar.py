@@ -54,7 +54,8 @@ class SmallCursor:
 
     def candidates(self) -> Candidates:
         if self.ranked and self.text.endswith(b'"b": "'):
-            return Candidates(tuple(tuple(word) for word in WORDS), tuple(b'"') if len(self.text) % 2 else ())
+            words = tuple(tuple(word) for word in WORDS)
+            return Candidates(words, tuple(b'"') if len(self.text) % 2 else (), by_mean=len(self.text) % 3 == 0)
         return NO_CANDIDATES
 
     def commit(self, token: int) -> None:
