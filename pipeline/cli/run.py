@@ -6,13 +6,15 @@ import shlex
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from pipeline.cli import first_of, options, screen
-from pipeline.config import Job
 from pipeline.errors import Interrupted, ItemError, Stopped
+
+if TYPE_CHECKING:
+    from pipeline.config import Job
 
 
 def run(

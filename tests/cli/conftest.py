@@ -91,24 +91,56 @@ class Place:
         raise AssertionError(f"the run saved nothing: {process.communicate()}")
 
 
+def laid_out(path: Path) -> Place:
+    place = Place(path, lambda *args: pytest.fail("not callable here"))
+    place.write("prompts/tone.toml", TASK)
+    place.write("schemas/tone.json", SCHEMA)
+    (path / "docs").mkdir()
+    return place
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Place:
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[Path], Place]:
+    """A place whose commands run in this process."""
     for name in ("NIGHTDESK_DB", "NIGHTDESK_MODEL", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["nightdesk"])
 
-    def here(*args: str) -> Result:
+    def called(*args: str) -> Result:
         capsys.readouterr()
         code = call(args)
         said = capsys.readouterr()
         return Result(code, said.out, said.err)
 
-    place = Place(tmp_path, here)
-    place.write("prompts/tone.toml", TASK)
-    place.write("schemas/tone.json", SCHEMA)
-    (tmp_path / "docs").mkdir()
-    return place
+    def at(path: Path) -> Place:
+        monkeypatch.chdir(path)
+        return Place(path, called)
+
+    return at
+
+
+@pytest.fixture
+def place(tmp_path: Path, here: Callable[[Path], Place]) -> Place:
+    """A working directory of the test's own."""
+    laid_out(tmp_path)
+    return here(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = laid_out(tmp_path_factory.mktemp("finished"))
+    place.documents(2)
+    place.write("docs/empty.txt", "")
+    process = place.start_run()
+    process.communicate(timeout=120)
+    assert process.returncode == 3
+    return place.path
+
+
+@pytest.fixture
+def ran(finished: Path, here: Callable[[Path], Place]) -> Place:
+    """Two documents are done and one failed. Shared: tests only read here."""
+    return here(finished)
 
 
 @pytest.fixture(autouse=True)
