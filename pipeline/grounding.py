@@ -25,6 +25,7 @@ from pipeline.schema import List, Node, Number, Object, Text, fold
 _MOST_PLACES = 200  # of one value; more are counted but not weighed against each other
 _FUZZY_SCORE = 85.0
 _FUZZY_SHORTEST = 5  # characters; shorter ones are like something everywhere
+_FUZZY_INSIDE_WORDS = 10  # characters; shorter ones must begin and end where words do
 _FUZZY_WORK = 40_000_000  # characters of value times characters of text
 _LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
 
@@ -179,9 +180,10 @@ def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, lis
     bare = _Folding.of(value).squeezed().text
     if len(bare) >= _FUZZY_SHORTEST:
         places = [source.squeezed.original(place) for place in _all_places(bare, source.squeezed.text)]
-        places = [place for place in places if _is_aligned(source.text, place)]
-        if places:
-            return Found.FUZZY, places
+        # Scans break words anywhere; long enough runs of letters are no chance.
+        whole = [place for place in places if _is_aligned(source.text, place)]
+        if whole or (places and len(bare) >= _FUZZY_INSIDE_WORDS):
+            return Found.FUZZY, whole or places
     return Found.NOT_FOUND, []
 
 

@@ -67,6 +67,7 @@ def check(evidence: Evidence, value: str, text: str) -> None:
         ("“Sea View”", 'the "Sea View" hotel', Found.FOLDED, '"Sea View"'),
         ("27, Jalan Dedap 13, Taman", "27,JALAN DEDAP 13,\nTAMAN JOHOR", Found.FUZZY, "27,JALAN DEDAP 13,\nTAMAN"),
         ("Johor Bahru Holdings", "by JOHOR BARHU HOLDINGS today", Found.FUZZY, "JOHOR BARHU HOLDINGS"),
+        ("Massachusetts law", "of Massachuse\nt\nt\ns Law", Found.FUZZY, "Massachuse\nt\nt\ns Law"),
         ("ภาษี", "รวมภาษีมูลค่าเพิ่ม", Found.EXACT, "ภาษี"),
         ("千円", "合計千円です", Found.EXACT, "千円"),
         ("رولو", "الفايكينغ رولو إلى", Found.EXACT, "رولو"),
