@@ -56,7 +56,7 @@ class Llama:
         if not self._model:
             raise ModelFileError(
                 f"llama.cpp cannot load {path}: {_last_error()}",
-                hint="`nightdesk models inspect` says what the file is",
+                hint="See `nightdesk help models`.",
             )
         self.sizes = sizes
         self._context = self._new_context(path, sizes)
