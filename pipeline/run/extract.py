@@ -123,8 +123,10 @@ class TaskRun:
             task=self.task.name,
         )
         with self._store.atomic():
-            yield Failed(failure, self._store.save_failure(self._run_id, failure))
-            yield from self._record_all(work)
+            failed = Failed(failure, self._store.save_failure(self._run_id, failure))
+            recorded = [*self._record_all(work)]
+        yield failed
+        yield from recorded
 
     def _record_all(self, work: Work) -> Iterator[Recorded]:
         for sha256 in self._store.completed_documents(self.task.name, self._recipe, work.work_key):

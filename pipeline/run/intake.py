@@ -6,6 +6,7 @@ A file that cannot be read becomes a Failure and costs nothing else.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import random
@@ -45,6 +46,7 @@ class Intake:
         With `limit`, this many files are drawn at random for each task and nothing is taken for gone.
         """
         unread: dict[str, Path] = {}
+        closed: list[str] = []  # what could not be looked into; nothing below is taken for gone
         files = unchanged = 0
         for task, inputs in tasks:
             paths: Iterable[Path] = readers.walk(inputs)
@@ -59,6 +61,7 @@ class Intake:
                     unchanged += known
                     rows.append(row)
                     if failure is not None:
+                        closed.append(row.path)
                         yield self.fail(failure)
                     elif row.sha256 is not None and self._must_read(path, row.sha256):
                         unread.setdefault(row.sha256, path)
@@ -67,7 +70,7 @@ class Intake:
         gone = 0
         if limit is None:
             roots = [os.fspath(_absolute(path)) for _, inputs in tasks for path in inputs]
-            gone = self._store.mark_gone(self._run_id, roots)
+            gone = self._store.mark_gone(self._run_id, [root for root in roots if not _is_closed(root, closed)])
         yield Looked(files, unchanged, len(unread), gone)
         if unread:
             yield from self._read_all(unread.values())
@@ -105,6 +108,8 @@ class Intake:
     def _must_read(self, path: Path, sha256: str) -> bool:
         if self._store.failed_out(sha256, "read"):
             return False
+        if self._store.has_unread_attachments(os.fspath(_absolute(path))):
+            return True
         try:
             return not self._store.has_document(sha256, readers.version(path.name))
         except ReadError:
@@ -128,23 +133,27 @@ class Intake:
         self, document: Document, name: str, mtime_ns: int, reader: Worker[Request, Document], depth: int
     ) -> Iterator[Event]:
         """Save a document, then read its attachments as documents of their own."""
-        if document.text.strip():
-            self._store.save_document(self._run_id, document)
-        for number, attachment in enumerate(document.attachments, start=1):
-            path = f"{name}!/{number}"
-            sha256 = hashlib.sha256(attachment.content).hexdigest()
-            row = FileRow(path, name, attachment.name, len(attachment.content), mtime_ns, sha256)
-            self._store.save_files(self._run_id, [row])
-            if self._store.failed_out(sha256, "read"):
+        holds_only = not document.text.strip()
+        rows = [
+            FileRow(f"{name}!/{i}", name, a.name, len(a.content), mtime_ns, hashlib.sha256(a.content).hexdigest())
+            for i, a in enumerate(document.attachments, start=1)
+        ]
+        with self._store.atomic():  # a mail that counts as read has its attachments in the ledger
+            self._store.save_document(
+                self._run_id, dataclasses.replace(document, text="", pages=()) if holds_only else document
+            )
+            self._store.save_files(self._run_id, rows)
+        for row, attachment in zip(rows, document.attachments, strict=True):
+            if row.sha256 is None or self._store.failed_out(row.sha256, "read"):
                 continue
             try:
                 if depth == MAX_DEPTH:
                     raise ReadError("Attachments are nested too deeply.", code="too_deep")
                 inner = reader.ask(Request(attachment.name, attachment.content, self._options))
             except NightdeskError as error:
-                yield self._fail_reading(path, error, sha256)
+                yield self._fail_reading(row.path, error, row.sha256)
             else:
-                yield from self._keep(inner, path, mtime_ns, reader, depth + 1)
+                yield from self._keep(inner, row.path, mtime_ns, reader, depth + 1)
 
     def _fail_reading(self, subject: str, error: NightdeskError, sha256: str | None) -> Failed:
         if not isinstance(error, ReadError | ChildError):
@@ -160,6 +169,11 @@ def chunking_id(options: Options, tokenizer: TokenizerLike) -> str:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+
+
+def _is_closed(root: str, closed: Sequence[str]) -> bool:
+    """Whether something at or below this input could not be opened."""
+    return any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for path in closed)
 
 
 def _hash(path: Path) -> str:

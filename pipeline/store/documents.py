@@ -14,6 +14,9 @@ LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
 CROSS keeps SQLite from walking all files of the task for each document.
 """
 
+HAS_TEXT = "EXISTS (SELECT 1 FROM _pages p WHERE p.document = {document})"
+"""The document has a text of its own. What only holds other files (a mail of attachments, an archive) has no pages."""
+
 MAX_TRIES = 2
 """A failure is tried so often on its own, then only after `retry`."""
 
@@ -109,6 +112,7 @@ class Documents(Part):
         last = 0
         while rows := self._all(
             f"""SELECT d.id, d.sha256 FROM _documents d WHERE d.id > :last
+                AND {HAS_TEXT.format(document="d.sha256")}
                 AND NOT EXISTS (SELECT 1 FROM _chunks c WHERE c.document = d.sha256 AND c.chunking = :chunking)
                 AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.document = d.sha256 AND x.stage = 'chunk'
                     AND coalesce(x.task, :task) = :task AND x.tries >= :tries)

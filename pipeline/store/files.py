@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.store.connection import Part, clean_path
+from pipeline.store.documents import MAX_TRIES
 
 BATCH = 1000
 
@@ -52,6 +53,18 @@ class Files(Part):
             (clean_path(path),),
         )
         return FileRow(*row) if row else None
+
+    def has_unread_attachments(self, path: str) -> bool:
+        """Whether a file that this one holds was never read and may be tried (again)."""
+        path = clean_path(path)
+        row = self._one(
+            """SELECT 1 FROM _files f WHERE f.path >= ? AND f.path < ? AND f.gone = 0
+               AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256)
+               AND NOT EXISTS (SELECT 1 FROM _failures x
+                               WHERE x.document = f.sha256 AND x.stage = 'read' AND x.tries >= ?) LIMIT 1""",
+            (path + "!/", path + "!0", MAX_TRIES),
+        )
+        return row is not None
 
     def save_files(self, run_id: int, rows: Iterable[FileRow]) -> None:
         """Enter or update files and mark them as seen in this run. A file that changed loses its old failures.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.store.connection import clean_path
-from pipeline.store.documents import LIVE, MAX_TRIES
+from pipeline.store.documents import HAS_TEXT, LIVE, MAX_TRIES
 from pipeline.store.failures import COLUMNS, Failed, failed
 from pipeline.store.reading import Reading
 from pipeline.store.work import ANSWERED_CHUNK, OPEN_CHUNK, recipe_id
@@ -161,6 +161,8 @@ class Status(Reading):
             return Verdict(task, "changed", f"Changed since: {', '.join(changed)}.", changed, row)
         if not self._one("SELECT EXISTS (SELECT 1 FROM _documents WHERE sha256 = :document)", asked)[0]:
             return Verdict(task, "pending", "It has not been read yet.")
+        if not self._one(f"SELECT {HAS_TEXT.format(document=':document')}", asked)[0]:
+            return Verdict(task, "done", "It has no text of its own; what it holds are documents of their own.")
         if not cut:
             return Verdict(task, "pending", "It has not been cut into chunks yet.")
         return Verdict(task, "pending", "It waits for its answers.")
@@ -185,5 +187,8 @@ TASK_STATUS = f"""
                  AND NOT {OPEN_CHUNK.format(document="d.sha256")}
                  AND NOT {ANSWERED_CHUNK.format(document="d.sha256")})) AS failed
         FROM (SELECT f.sha256, min(f.path) AS path FROM _files f CROSS JOIN _inputs i ON i.file = f.id
-              WHERE i.task = :task AND f.gone = 0 GROUP BY coalesce(f.sha256, f.path)) AS d
+              WHERE i.task = :task AND f.gone = 0
+                AND NOT EXISTS (SELECT 1 FROM _documents h
+                                WHERE h.sha256 = f.sha256 AND NOT {HAS_TEXT.format(document="h.sha256")})
+              GROUP BY coalesce(f.sha256, f.path)) AS d
         LEFT JOIN _records r ON r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)"""

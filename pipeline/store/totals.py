@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.store.documents import LIVE, MAX_TRIES
+from pipeline.store.documents import HAS_TEXT, LIVE, MAX_TRIES
 from pipeline.store.work import WorkTable
 
 
@@ -44,7 +44,7 @@ class TotalsTable(WorkTable):
 DOCUMENTS = f"""
     SELECT count(*), count(r.id) FROM _documents d
     LEFT JOIN _records r ON r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe
-    WHERE {LIVE.format(document="d.sha256")}"""
+    WHERE {HAS_TEXT.format(document="d.sha256")} AND {LIVE.format(document="d.sha256")}"""
 
 OPEN_WORK = f"""
     SELECT count(*), coalesce(sum(tokens), 0) FROM (
