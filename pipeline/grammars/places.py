@@ -6,8 +6,9 @@ A window is a stretch of the folded text, half-open. Knows nothing of grammars.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cached_property
+from operator import itemgetter
 
 from pipeline.finders import find
 from pipeline.grammars.words import units
@@ -25,6 +26,8 @@ class Places:
         self.text = self._folded.text
         self.all: Window = (0, len(self.text))
         self._spans: dict[ValueType, list[Window]] = {}
+        self._values: dict[tuple[ValueType, Window, int], list[str]] = {}
+        self._marks: dict[ValueType, tuple[set[int], set[int]]] = {}
 
     @cached_property
     def words(self) -> list[Window]:
@@ -61,28 +64,40 @@ class Places:
     def spans(self, value_type: ValueType) -> list[Window]:
         """Where values of this type stand; empty for plain text."""
         if value_type not in self._spans:
-            found = [self._window(span.start, span.end) for span in find(self._source, value_type)]
-            self._spans[value_type] = [window for window in found if window[0] < window[1]]
+            found = {self._window(span.start, span.end) for span in find(self._source, value_type)}
+            self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 
     def words_in(self, window: Window) -> list[str]:
         """The units that lie wholly in the window."""
-        return [self.text[start:end] for start, end in self.words if window[0] <= start and end <= window[1]]
+        first = bisect_left(self.words, window[0], key=itemgetter(0))
+        last = bisect_right(self.words, window[1], key=itemgetter(1))
+        return [self.text[start:end] for start, end in self.words[first:last]]
 
     def values_in(self, node: Text, window: Window, limit: int) -> list[str]:
         """The typed values in the window, without repeats, in the order of the text."""
-        extractive = node.extractive
-        if extractive is None or extractive.type == "text":
+        if node.extractive is None or node.extractive.type == "text":
             return []
-        inside = [w for w in self.spans(extractive.type) if window[0] <= w[0] and w[1] <= window[1]]
-        return list(dict.fromkeys(self.text[a:b] for a, b in inside if b - a <= limit))
+        key = (node.extractive.type, window, limit)
+        if key not in self._values:
+            spans = self.spans(node.extractive.type)
+            first = bisect_left(spans, window[0], key=itemgetter(0))
+            last = bisect_right(spans, window[1], key=itemgetter(0))
+            inside = [(start, end) for start, end in spans[first:last] if end <= window[1] and end - start <= limit]
+            self._values[key] = list(dict.fromkeys(self.text[start:end] for start, end in inside))
+        return self._values[key]
 
     def end_of(self, node: Text, value: str, window: Window) -> int | None:
         """Where the first occurrence of `value` in the window ends, at bounds that `node` may point at."""
-        typed = self.spans(node.extractive.type) if node.extractive else []
-        starts = {start for start, _ in self.words} | {start for start, _ in typed}
-        ends = {end for _, end in self.words} | {end for _, end in typed}
+        starts, ends = self._bounds(node.extractive.type if node.extractive else "text")
         at = self.text.find(value, *window)
         while at >= 0 and not (at in starts and at + len(value) in ends):
             at = self.text.find(value, at + 1, window[1])
         return None if at < 0 else at + len(value)
+
+    def _bounds(self, value_type: ValueType) -> tuple[set[int], set[int]]:
+        """Where values of this type may begin and end."""
+        if value_type not in self._marks:
+            places = [*self.words, *self.spans(value_type)]
+            self._marks[value_type] = {start for start, _ in places}, {end for _, end in places}
+        return self._marks[value_type]

@@ -264,6 +264,8 @@ class _Reader:
         within = _one_of(noted, "within", get_args(Within), at)
         if (in_order or within) and not any_extractive(items):
             raise _refuse(at, "`in_order` or `within` stands on a list without extractive fields")
+        if (in_order or within) and low:
+            raise _refuse(at, "`minItems` stands on a list that ends when nothing is left in the document")
         if _holds_order(items):
             raise _refuse(f"{at}/items", f"`{ANNOTATION}` key `in_order` stands on a list within a list")
         return List(items, low or 0, high, in_order, within)  # type: ignore[arg-type]

@@ -122,6 +122,7 @@ def _with(field: object, **more: object) -> dict[str, object]:
     return {"type": "object", "properties": {"a": field}, **more}
 
 
+WORDS = {"type": "array", "items": {"type": "string", "x-nightdesk": {"extractive": True}}}
 REFUSED = [
     (_with({"type": "string", "minLength": 3, "maxLength": 2}), "minLength", "/properties/a"),
     (_with({"type": "integer", "minimum": 3, "maximum": 2}), "minimum", "/properties/a"),
@@ -165,6 +166,13 @@ REFUSED = [
     (_with({"type": "integer", "x-nightdesk": {"extractive": True}}), "extractive", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"extractive": 1}}), "extractive", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"merge": "union"}}), "merge", "/properties/a"),
+    (_with({**WORDS, "minItems": 1, "x-nightdesk": {"in_order": True}}), "minItems", "/properties/a"),
+    (_with({"type": "array", "items": _with({**WORDS, "x-nightdesk": {"in_order": True}})}), "in_order", "/a/items"),
+    (
+        _with({"type": "array", "items": {"type": "string"}, "x-nightdesk": {"in_order": True}}),
+        "in_order",
+        "/properties/a",
+    ),
     (_with({"type": "string", "pattern": "a", "x-nightdesk": {"extractive": True}}), "pattern", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"extractive": True, "summary": True}}), "summary", "/properties/a"),
 ]
