@@ -14,14 +14,16 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 from pipeline.batching import Halt
 from pipeline.config import Job
 from pipeline.engines import never
-from pipeline.prompting import PromptBuilder, load_task
+from pipeline.errors import JobError
+from pipeline.prompting import PromptBuilder, Task, load_task
 from pipeline.readers import ReadOptions
 from pipeline.run.events import (
     Answered,
@@ -53,14 +55,29 @@ def run(
     `dry_run` reads and cuts (which is kept: the real run need not do it again) and loads no weights. The last event
     is a Summary unless an error ends the run; what was finished is kept under any of them.
     """
-    tasks = {entry.task: load_task(entry.task) for entry in job.tasks}
+    tasks, inputs = _tasks(job)
     model = open_model(job.model)
     builders = {name: PromptBuilder(task, model.tokenizer) for name, task in tasks.items()}
     for builder in builders.values():
         builder.check_fits(model.context)
     with Store.open(job.database) as store:
         run_id = store.begin_run(_info(job, model, command))
-        yield from _Run(job, store, run_id, model, builders, should_stop).story(dry_run)
+        yield from _Run(job, store, run_id, model, builders, inputs, should_stop).story(dry_run)
+
+
+def _tasks(job: Job) -> tuple[dict[str, Task], list[tuple[str, tuple[Path, ...]]]]:
+    """The job's tasks by name, and what each entry of the job reads. A task may be named by a path, and twice."""
+    tasks: dict[str, Task] = {}
+    inputs = []
+    for entry in job.tasks:
+        task = load_task(entry.task)
+        if tasks.setdefault(task.name, task).path.absolute() != task.path.absolute():
+            raise JobError(
+                f"Two tasks are called {task.name}: {tasks[task.name].path} and {task.path}.",
+                hint="The name becomes the table's name: rename one of the files, or use two databases.",
+            )
+        inputs.append((task.name, entry.inputs))
+    return tasks, inputs
 
 
 class _Run:
@@ -73,9 +90,11 @@ class _Run:
         run_id: int,
         model: Model,
         builders: dict[str, PromptBuilder],
+        inputs: Sequence[tuple[str, Sequence[Path]]],
         should_stop: Callable[[], Halt],
     ) -> None:
         self._job = job
+        self._inputs = inputs
         self._store = store
         self._run_id = run_id
         self._model = model
@@ -91,18 +110,27 @@ class _Run:
                 self._count(event)
                 yield event
             state = "planned" if dry_run else self._state()
+            self._summary = replace(self._summary, expected_seconds=self._expected())
         except KeyboardInterrupt:
             state = "interrupted"
             raise
         finally:
             s = self._summary = replace(self._summary, state=state)
-            self._store.end_run(self._run_id, state, s.counts, done=s.done, failed=s.failed, skipped=s.current)
+            self._store.end_run(
+                self._run_id,
+                state,
+                s.counts,
+                done=s.done,
+                failed=s.failed,
+                skipped=s.current,
+                seconds=s.seconds or None,
+            )
         yield self._summary
 
     def _events(self, dry_run: bool) -> Iterator[Event]:
         yield Opened(self._run_id, self._model.name, "")
         intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password), workers=machine().cores)
-        yield from intake.look([(e.task, e.inputs) for e in self._job.tasks], self._job.limit)
+        yield from intake.look(self._inputs, self._job.limit)
         runs = []
         for name, builder in self._builders.items():
             options = builder.task.options
@@ -161,6 +189,14 @@ class _Run:
             case Looked():
                 s = replace(s, gone=event.gone)
         self._summary = s
+
+    def _expected(self) -> float | None:
+        """Seconds that the work of this run's plans takes at the speed of earlier runs; None where there was none."""
+        speed = self._store.speed(self._model.sha256)
+        if speed is None:
+            return None
+        tokens_a_second, answer = speed
+        return sum(plan.tokens + plan.work * answer + plan.prefix for plan in self._summary.plans) / tokens_a_second
 
     def _state(self) -> str:
         if self._summary.left > 0:

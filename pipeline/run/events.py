@@ -86,7 +86,6 @@ class Summary:
     decode_calls: int = 0
     seconds: float = 0.0  # of extracting
     expected_seconds: float | None = None  # of what is left, from measured speed
-    tables: tuple[str, ...] = ()
     plans: tuple[Planned, ...] = field(default=())
 
 

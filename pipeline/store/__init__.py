@@ -91,8 +91,18 @@ class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Status):
             self._follow_files(run_id)
         return count
 
-    def end_run(self, run_id: int, state: str, counts: Counts, *, done: int, failed: int, skipped: int) -> None:
-        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents)."""
+    def end_run(
+        self,
+        run_id: int,
+        state: str,
+        counts: Counts,
+        *,
+        done: int,
+        failed: int,
+        skipped: int,
+        seconds: float | None = None,
+    ) -> None:
+        """See `Runs.end_run`."""
         with self.atomic():
             self._follow_files(run_id)  # attachments come to light after `mark_gone`
-            super().end_run(run_id, state, counts, done=done, failed=failed, skipped=skipped)
+            super().end_run(run_id, state, counts, done=done, failed=failed, skipped=skipped, seconds=seconds)

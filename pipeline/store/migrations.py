@@ -27,6 +27,7 @@ def m001_runs_and_files(db: Database) -> None:
             pid INTEGER NOT NULL,
             started TEXT NOT NULL,
             ended TEXT,
+            seconds REAL,
             state TEXT NOT NULL DEFAULT 'running',
             done INTEGER, failed INTEGER, skipped INTEGER,
             prefilled INTEGER, reused INTEGER, forced INTEGER, sampled INTEGER

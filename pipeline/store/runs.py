@@ -74,15 +74,29 @@ class Runs(Part):
             )
             return int(row[0])
 
-    def end_run(self, run_id: int, state: str, counts: Counts, *, done: int, failed: int, skipped: int) -> None:
-        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents)."""
+    def end_run(
+        self,
+        run_id: int,
+        state: str,
+        counts: Counts,
+        *,
+        done: int,
+        failed: int,
+        skipped: int,
+        seconds: float | None = None,
+    ) -> None:
+        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents).
+
+        `seconds` is the time that the model worked.
+        """
         with self.atomic():
             self._do(
-                """UPDATE _runs SET state = ?, ended = ?, done = ?, failed = ?, skipped = ?,
+                """UPDATE _runs SET state = ?, ended = ?, seconds = ?, done = ?, failed = ?, skipped = ?,
                    prefilled = ?, reused = ?, forced = ?, sampled = ? WHERE id = ?""",
                 (
                     state,
                     now(),
+                    seconds,
                     done,
                     failed,
                     skipped,
@@ -103,3 +117,17 @@ class Runs(Part):
             (number,),
         )
         return tuple(RunRow(*row) for row in rows)
+
+    def speed(self, model_sha256: str) -> tuple[float, float] | None:
+        """Measured in earlier runs with this model: tokens evaluated a second, and output tokens of an answer."""
+        tokens, seconds = self._one(
+            """SELECT sum(prefilled + forced + sampled), sum(seconds) FROM _runs
+               WHERE model_sha256 = ? AND seconds > 0""",
+            (model_sha256,),
+        )
+        (answer,) = self._one(
+            """SELECT avg(e.forced + e.sampled) FROM _extractions e JOIN _runs r ON r.id = e.run
+               WHERE r.model_sha256 = ?""",
+            (model_sha256,),
+        )
+        return (tokens / seconds, answer) if tokens and seconds and answer else None
