@@ -52,7 +52,7 @@ def texts(draw):
         case "pattern":
             return Text(pattern=draw(st.sampled_from(PATTERNS)))
         case "format":
-            return Text(format=draw(st.sampled_from(["date", "time", "email", "ipv4", "uuid"])))
+            return Text(format=draw(st.sampled_from(["date", "date-time", "email", "ipv4", "uuid"])))
         case "extractive":
             return Text(extractive=Extractive())
     return Text()
@@ -86,7 +86,7 @@ def lists(depth: int):
 SCHEMAS = objects(2).map(TaskSchema)
 EXAMPLES = {
     "date": "2024-02-29",
-    "time": "12:30:00Z",
+    "date-time": "2024-02-29T12:30:00Z",
     "email": "x.y@example.org",
     "ipv4": "10.0.0.1",
     "uuid": "123e4567-e89b-12d3-a456-426614174000",
