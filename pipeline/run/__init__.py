@@ -157,6 +157,7 @@ class _Run:
         )
         started = time.monotonic()
         try:
+            self._store.note_shape(self._run_id, shape)
             yield Opened(self._run_id, self._model.name, shape)
             prompts = chain.from_iterable(task_run.prompts() for task_run in runs)
             for completion in engine.run(prompts, self._should_stop):

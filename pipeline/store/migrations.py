@@ -19,6 +19,7 @@ def m001_runs_and_files(db: Database) -> None:
             id INTEGER PRIMARY KEY,
             command TEXT NOT NULL,
             settings TEXT NOT NULL,
+            shape TEXT,
             model TEXT NOT NULL,
             model_sha256 TEXT NOT NULL,
             versions TEXT NOT NULL,

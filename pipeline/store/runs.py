@@ -118,6 +118,11 @@ class Runs(Part):
         )
         return tuple(RunRow(*row) for row in rows)
 
+    def note_shape(self, run_id: int, shape: str) -> None:
+        """Keep how the engine was shaped: slots, cells, threads. It decides speed, not answers."""
+        with self.atomic():
+            self._do("UPDATE _runs SET shape = ? WHERE id = ?", (shape, run_id))
+
     def speed(self, model_sha256: str) -> tuple[float, float] | None:
         """Measured in earlier runs with this model: tokens evaluated a second, and output tokens of an answer."""
         tokens, seconds = self._one(
