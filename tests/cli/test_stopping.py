@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
+
+import pytest
+
+from pipeline.cli.progress import Progress
+from pipeline.run.events import FileRead
 
 MANY = 200
 
@@ -85,3 +96,72 @@ def test_the_command_is_installed_and_answers_quickly_without_heavy_imports():
 
     for heavy in ("llama_cpp", "numpy", "pypdf", "outlines", "sqlite_utils", "pydantic"):
         assert f"'{heavy}'" not in out
+
+
+def test_ctrl_c_while_files_are_read_ends_with_130_and_loses_nothing(place, monkeypatch):
+    place.documents(3)
+    show = Progress.show
+
+    def interrupt(self: Progress, event: object) -> None:
+        show(self, event)
+        if isinstance(event, FileRead):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "show", interrupt)
+    result = place.run()
+    monkeypatch.undo()
+    monkeypatch.chdir(place.path)
+
+    assert result.code == 130
+    assert place.sql("SELECT state FROM _runs") == [("interrupted",)]
+    assert place.run().code == 0
+    assert place.sql("SELECT count(*) FROM tone") == [(3,)]
+
+
+def on_a_terminal(place, *args: str, **environment: str) -> str:
+    """What a person sees: stdout and stderr are a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *args],
+        cwd=place.path,
+        env={**os.environ, "TERM": "xterm", **environment},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    with suppress(OSError):  # Linux says so when the last one has closed the terminal
+        while block := os.read(ours, 4096):
+            seen += block
+    os.close(ours)
+    process.wait(timeout=60)
+    return seen.decode()
+
+
+def test_a_terminal_shows_bars_and_colours_unless_told_otherwise(place):
+    place.documents(2)
+    place.write("docs/empty.txt", "")
+    run = ("run", "tone", "docs", "--db", "night.db", "--model", "scripted")
+
+    seen = on_a_terminal(place, *run)
+    plain = on_a_terminal(place, "--no-color", "failures", "--db", "night.db", NO_COLOR="")
+    quiet = on_a_terminal(place, *run, "--quiet")
+
+    assert "Reading:" in seen
+    assert "Extracting:" in seen
+    assert "\x1b[33mfailed:\x1b[0m" in seen
+    assert "\x1b" not in plain
+    assert "Reading" not in quiet
+    assert "skipped because nothing changed" in quiet
+
+
+@pytest.mark.model
+def test_the_demo_model_fills_a_row(place):
+    place.documents(1)
+
+    result = place.call("run", "tone", "docs", "--db", "night.db", "--model", "demo")
+
+    assert result.code == 0
+    assert place.sql("SELECT tone IN ('good', 'bad', 'mixed') FROM tone") == [(1,)]
+    assert "1 skipped because nothing changed" in place.call("run", "tone", "docs", "--db", "night.db").out
