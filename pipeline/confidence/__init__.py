@@ -1,0 +1,32 @@
+"""How far a value can be trusted: measured, not asked for. Pure.
+
+signals.py      an answer's tokens and their figures -> what they say about each value
+rating.py       these and the evidence -> one number: by a fixed rule, or by a calibration
+calibrating.py  values known to be right or wrong -> a calibration, and how good it is
+plot.py         the same as a picture
+"""
+
+from __future__ import annotations
+
+from pipeline.confidence.calibrating import Bin, Coverage, Observation, coverage, fit, held_out, reliability
+from pipeline.confidence.plot import svg
+from pipeline.confidence.rating import Calibration, features, field_of, rate, rated
+from pipeline.confidence.signals import Signal, signals
+
+__all__ = [
+    "Bin",
+    "Calibration",
+    "Coverage",
+    "Observation",
+    "Signal",
+    "coverage",
+    "features",
+    "field_of",
+    "fit",
+    "held_out",
+    "rate",
+    "rated",
+    "reliability",
+    "signals",
+    "svg",
+]
