@@ -11,7 +11,7 @@ from pipeline.data import Completion, ConstraintSpec, Prompt
 from pipeline.engines import never
 from pipeline.grammars import Constraint
 
-HOLDERS = 4  # shared stretches kept at a time: a task's prefix, a document several tasks read, and their successors
+HOLDERS = 12  # shared stretches kept at a time: tasks' prefixes, and the documents that several tasks are reading
 
 
 class Batched:

@@ -13,6 +13,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import llama_cpp
 import numpy as np
@@ -36,6 +37,24 @@ _KV_TYPES = {
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
     "q4_0": llama_cpp.GGML_TYPE_Q4_0,
 }
+
+
+def context_params(sizes: Sizes) -> ctypes.Structure:
+    """llama.cpp's settings for a context of these sizes: one unified pool, full windows."""
+    wanted = llama_cpp.llama_context_default_params()
+    wanted.n_ctx = sizes.cells
+    wanted.n_batch = sizes.max_batch
+    wanted.n_ubatch = min(sizes.ubatch, sizes.max_batch)
+    wanted.n_seq_max = sizes.max_sequences
+    wanted.n_outputs_max = sizes.max_outputs
+    wanted.n_threads = wanted.n_threads_batch = sizes.threads
+    wanted.type_k = wanted.type_v = _KV_TYPES[sizes.kv_type]
+    wanted.kv_unified = True
+    wanted.swa_full = True
+    wanted.flash_attn_type = (
+        llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if sizes.flash_attention else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
+    return cast("ctypes.Structure", wanted)
 
 
 class Llama:
@@ -87,21 +106,7 @@ class Llama:
         self._batch.logits = _view(self._wanted, fields["logits"])
 
     def _new_context(self, path: Path, sizes: Sizes) -> object:
-        wanted = llama_cpp.llama_context_default_params()
-        wanted.n_ctx = sizes.cells
-        wanted.n_batch = sizes.max_batch
-        wanted.n_ubatch = min(sizes.ubatch, sizes.max_batch)
-        wanted.n_seq_max = sizes.max_sequences
-        wanted.n_outputs_max = sizes.max_outputs
-        wanted.n_threads = wanted.n_threads_batch = sizes.threads
-        wanted.type_k = wanted.type_v = _KV_TYPES[sizes.kv_type]
-        wanted.kv_unified = True
-        wanted.swa_full = True
-        wanted.flash_attn_type = (
-            llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            if sizes.flash_attention
-            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        wanted = context_params(sizes)
         context = llama_cpp.llama_init_from_model(self._model, wanted)
         if not context:
             self.close()

@@ -16,9 +16,9 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
+from pipeline import planner
 from pipeline.batching import Halt
 from pipeline.config import Job
 from pipeline.engines import never
@@ -159,7 +159,7 @@ class _Run:
         try:
             self._store.note_shape(self._run_id, shape)
             yield Opened(self._run_id, self._model.name, shape)
-            prompts = chain.from_iterable(task_run.prompts() for task_run in runs)
+            prompts = planner.order([task_run.prompts() for task_run in runs])
             for completion in engine.run(prompts, self._should_stop):
                 owner = next(r for r in runs if r.owns(completion.work_key))
                 yield from owner.save(completion)

@@ -1,0 +1,39 @@
+"""Pending prompts of several tasks -> the order that shares most. Pure: it moves prompts and compares hashes.
+
+Prompts of one task share its prefix, so a task's prompts stay together. Prompts of several tasks share a document
+where the tasks let it stand first (`document_first`): then one document's prompts follow each other, and its tokens
+are decoded once for all of them. What stands first is the task's word, never the planner's: it changes the prompt,
+and with it what would have to be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.data import Prompt
+
+
+def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
+    """Merge the tasks' prompts: the first stream leads, and each other one whose next prompt shares a document with
+    the one just given follows at once.
+
+    Holds one prompt of each stream. Streams that bring the documents in the same order share best; any order is right.
+    """
+    waiting = [(stream, next(stream, None)) for stream in streams]
+    while waiting := [(stream, head) for stream, head in waiting if head is not None]:
+        shared = _document(waiting[0][1])
+        for index, (stream, head) in enumerate(waiting):
+            if index == 0 or (shared and head is not None and _document(head) == shared):
+                if head is not None:
+                    yield head
+                waiting[index] = (stream, next(stream, None))
+
+
+def _document(prompt: Prompt | None) -> tuple[str, ...]:
+    """The shared segments up to a document, the second one; empty where only a prefix is shared."""
+    shared: list[str] = []
+    for segment in prompt.segments if prompt else ():
+        if not segment.shared:
+            break
+        shared.append(segment.hash)
+    return tuple(shared) if len(shared) > 1 else ()
