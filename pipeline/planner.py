@@ -8,6 +8,8 @@ and with it what would have to be done again.
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pipeline.data import Prompt
@@ -19,20 +21,20 @@ def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
 
     Holds one prompt of each stream. Streams that bring the documents in the same order share best; any order is right.
     """
-    waiting = [(stream, next(stream, None)) for stream in streams]
-    while waiting := [(stream, head) for stream, head in waiting if head is not None]:
-        shared = _document(waiting[0][1])
-        for index, (stream, head) in enumerate(waiting):
-            if index == 0 or (shared and head is not None and _document(head) == shared):
-                if head is not None:
-                    yield head
-                waiting[index] = (stream, next(stream, None))
+    queues = [deque(itertools.islice(stream, 1)) for stream in (streams := [*streams])]
+    while any(queues):
+        leader = next(queue for queue in queues if queue)
+        shared = _document(leader[0])
+        for queue, stream in zip(queues, streams, strict=True):
+            if queue and (queue is leader or (shared and _document(queue[0]) == shared)):
+                yield queue.popleft()
+                queue.extend(itertools.islice(stream, 1))
 
 
-def _document(prompt: Prompt | None) -> tuple[str, ...]:
+def _document(prompt: Prompt) -> tuple[str, ...]:
     """The shared segments up to a document, the second one; empty where only a prefix is shared."""
     shared: list[str] = []
-    for segment in prompt.segments if prompt else ():
+    for segment in prompt.segments:
         if not segment.shared:
             break
         shared.append(segment.hash)
