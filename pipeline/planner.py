@@ -21,21 +21,17 @@ def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
 
     Holds one prompt of each stream. Streams that bring the documents in the same order share best; any order is right.
     """
-    queues = [deque(itertools.islice(stream, 1)) for stream in (streams := [*streams])]
+    sources = [*streams]
+    queues = [deque(itertools.islice(source, 1)) for source in sources]
     while any(queues):
         leader = next(queue for queue in queues if queue)
-        shared = _document(leader[0])
-        for queue, stream in zip(queues, streams, strict=True):
-            if queue and (queue is leader or (shared and _document(queue[0]) == shared)):
+        shared = _shared(leader[0])
+        for queue, source in zip(queues, sources, strict=True):
+            if queue and (queue is leader or (shared and _shared(queue[0]) == shared)):
                 yield queue.popleft()
-                queue.extend(itertools.islice(stream, 1))
+                queue.extend(itertools.islice(source, 1))
 
 
-def _document(prompt: Prompt) -> tuple[str, ...]:
-    """The shared segments up to a document, the second one; empty where only a prefix is shared."""
-    shared: list[str] = []
-    for segment in prompt.segments:
-        if not segment.shared:
-            break
-        shared.append(segment.hash)
-    return tuple(shared) if len(shared) > 1 else ()
+def _shared(prompt: Prompt) -> tuple[str, ...]:
+    """What the prompt shares with others: its leading shared segments."""
+    return tuple(segment.hash for segment in itertools.takewhile(lambda segment: segment.shared, prompt.segments))

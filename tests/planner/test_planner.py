@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from pipeline.data import ConstraintSpec, Prompt, Segment
 from pipeline.planner import order
 
-HEAD = Segment.of([1, 2], shared=True)
-
 
 def prompt(task: int, document: int, *, document_first: bool) -> Prompt:
     doc, question = Segment.of([10, document]), Segment.of([20, task])
     if document_first:
-        segments = (HEAD, Segment.of(doc.tokens, shared=True), question)
+        segments = (Segment.of([1, 2, *doc.tokens], shared=True), question)
     else:
         segments = (Segment.of(question.tokens, shared=True), doc)
     return Prompt(f"{task}/{document}", segments, ConstraintSpec("{}"), 10)
