@@ -57,7 +57,7 @@ def _run(run: RunRow) -> tuple[str | int, ...]:
     seconds = (_time(run.ended) - _time(run.started)).total_seconds()
     tokens = sum(count or 0 for count in (run.prefilled, run.reused, run.forced, run.sampled))
     done = run.done or 0
-    speed = round(done / seconds * 3600) if done and seconds else 0
+    speed = round(done / run.seconds * 3600) if run.seconds else 0
     counts = (done, run.failed or 0, run.skipped or 0, tokens, speed)
     return (str(run.id), started, screen.duration(seconds), run.state, *counts, name)
 

@@ -34,6 +34,7 @@ class RunRow:
     state: str
     started: str
     ended: str | None
+    seconds: float | None  # that the model worked
     done: int | None
     failed: int | None
     skipped: int | None
@@ -111,7 +112,7 @@ class Runs(Part):
     def last_runs(self, number: int) -> tuple[RunRow, ...]:
         """The newest runs, newest first."""
         rows = self._all(
-            """SELECT id, command, model, state, started, ended, done, failed, skipped,
+            """SELECT id, command, model, state, started, ended, seconds, done, failed, skipped,
                       prefilled, reused, forced, sampled
                FROM _runs ORDER BY id DESC LIMIT ?""",
             (number,),
