@@ -47,6 +47,7 @@ class Report:
     macro_interval: Interval
     misses: tuple[Miss, ...]
     by_document: Mapping[str, Mapping[str, Score]] = field(repr=False)
+    verdicts: Mapping[str, Mapping[str, bool]] = field(repr=False)  # by document and path: is the given value right
 
 
 def evaluate(
@@ -102,6 +103,7 @@ def evaluate(
             document: {name: tally.normalised[name][document] for name in names if document in tally.normalised[name]}
             for document in ids
         },
+        verdicts=tally.verdicts,
     )
 
 
@@ -116,6 +118,7 @@ class _Tally:
         self.wholes: set[str] = set()  # lists of objects, scored as whole items besides their fields
         self.same_length: dict[str, int] = {}
         self.misses: list[Miss] = []
+        self.verdicts: dict[str, dict[str, bool]] = {}
 
     def add_object(self, gold: Mapping[str, object], predicted: Mapping[str, object], prefix: str) -> None:
         for key, label in gold.items():
@@ -135,12 +138,14 @@ class _Tally:
     def _add_field(self, name: str, label: object, value: object) -> None:
         if isinstance(label, Sequence) and not isinstance(label, str):
             given = list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+            at = f"{name}[{{}}]" if isinstance(value, list | tuple) else name
+            paths = [at.format(index) for index, item in enumerate(given) if item is not None]
             given = [item for item in given if item is not None]
             self.same_length[name] = self.same_length.get(name, 0) + (len(given) == len(label))
             if any(isinstance(item, Mapping) and "any_of" not in item for item in label):
-                self._add_items(name, label, given)
+                self._add_items(name, label, given, paths)
             else:
-                self._add_list(name, label, given)
+                self._add_list(name, label, given, paths)
             if self.normalised[name][self.document] != Score(len(label), len(label), len(label)):
                 self.misses.append(Miss(self.document, name, label, value))
             return
@@ -149,18 +154,27 @@ class _Tally:
         wanted = int(label is not None)
         given_one = int(value is not None)
         exact, normalised = is_right(label, value, self._type(name))
+        self._judge(name, normalised, value)
         self._count(name, Score(int(exact), given_one, wanted), Score(int(normalised), given_one, wanted))
         if not normalised and (wanted or given_one):
             self.misses.append(Miss(self.document, name, label, value))
 
-    def _add_list(self, name: str, label: Sequence[object], given: list[object]) -> None:
+    def _judge(self, path: str, right: bool, value: object) -> None:
+        if value is not None:
+            self.verdicts.setdefault(self.document, {})[path] = right
+
+    def _add_list(self, name: str, label: Sequence[object], given: list[object], paths: list[str]) -> None:
         right = [[is_right(one, other, self._type(name)) for other in given] for one in label]
         exact, normalised = (
             best_total(np.array([[pair[which] for pair in row] for row in right], dtype=float)) for which in (0, 1)
         )
+        likeness = np.array([[pair[1] for pair in row] for row in right], dtype=float)
+        met = {column for row, column in (best_pairs(likeness) if likeness.size else []) if likeness[row, column]}
+        for index, (path, value) in enumerate(zip(paths, given, strict=True)):
+            self._judge(path, index in met, value)
         self._count(name, Score(exact, len(given), len(label)), Score(normalised, len(given), len(label)))
 
-    def _add_items(self, name: str, label: Sequence[object], given: list[object]) -> None:
+    def _add_items(self, name: str, label: Sequence[object], given: list[object], paths: list[str]) -> None:
         """Pair the items so that most of their fields are right, then score each field and each whole item."""
         golds = [item if isinstance(item, Mapping) else {} for item in label]
         items = [item if isinstance(item, Mapping) else {} for item in given]
@@ -173,6 +187,10 @@ class _Tally:
         pairs = best_pairs(likeness) if golds and items else []
         partner = dict(pairs)
         matched = set(partner.values())
+        judged = {column: right[row][column] for row, column in pairs}
+        for index, (path, item) in enumerate(zip(paths, items, strict=True)):
+            for key, (_, is_one) in judged.get(index, dict.fromkeys(keys, (False, False))).items():
+                self._judge(f"{path}.{key}", is_one, item.get(key))
         for key in keys:
             exact = normalised = Score()
             for row, item in enumerate(golds):

@@ -9,6 +9,7 @@ from pipeline.data import Completion, Document, Extraction, Failure, Prompt, Sto
 from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder
+from pipeline.run import calibrations
 from pipeline.run.events import Answered, Event, Failed, Planned, Recorded
 from pipeline.run.records import build_record
 from pipeline.schema import close, parse
@@ -34,6 +35,7 @@ class TaskRun:
         self._tokenizer = tokenizer
         self._recipe = recipe
         self._settings = settings
+        self._calibration = calibrations.load(recipe)
         self._in_flight: dict[str, Work] = {}
         self._document: Document | None = None
 
@@ -133,11 +135,14 @@ class TaskRun:
             yield self._record(sha256)
 
     def _record(self, sha256: str) -> Recorded:
+        answered = self._store.extractions(sha256, self._recipe)
         record, normalised = build_record(
             self._store.document(sha256),
             self.task,
-            self._store.extractions(sha256, self._recipe),
+            answered,
             pointed=self._settings.grammar == "llguidance",
+            measured=[calibrations.measure(self._store, e, self._tokenizer.vocabulary) for _, e in answered],
+            calibration=self._calibration,
         )
         self._store.save_record(self._run_id, record, self._recipe, normalised)
         return Recorded(self.task.name, sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.confidence import Calibration, Signal, rated
 from pipeline.data import Chunk, Document, Evidence, Extraction, Record
 from pipeline.finders import Settled, normalise_at, settle
 from pipeline.finders import normalise as normalise_text
@@ -20,27 +21,47 @@ def build_record(
     answered: Sequence[tuple[Chunk, Extraction | None]],
     *,
     pointed: bool,
+    measured: Sequence[Mapping[str, Signal]] = (),
+    calibration: Calibration | None = None,
 ) -> tuple[Record, Mapping[str, Normalised | None]]:
     """Find where the values of each chunk stand, merge the chunks, and say what the merged values mean.
 
-    `pointed` says that the grammar held extractive fields to the chunk. The mapping goes from a value's path
-    (`total`, `items[2].price`) to its normal form, None where it has none.
+    `pointed` says that the grammar held extractive fields to the chunk. `measured[i]` is what the tokens of
+    `answered[i]` say about its values. The mapping goes from a value's path (`total`, `items[2].price`) to its normal
+    form, None where it has none.
     """
-    schema = task.schema.root
-    examples = "\n".join(f"{example.text}\n{example.answer}" for example in task.examples)
-    paths = extractive_paths(schema) if pointed else ()
-    evidence = [
-        ground(e.values, schema, document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut) if e else ()
-        for chunk, e in answered
-    ]
-    record = merge(document, task.name, schema, answered, evidence)
+    evidence = trace(document, task, answered, pointed=pointed, measured=measured, calibration=calibration)
+    record = merge(document, task.name, task.schema.root, answered, evidence)
     settled = _settled(document.text, task.options.day_first)
     places = {e.path: e for e in record.evidence}
     normalised = {
         path: _normalise(node, text, places.get(path), document.text, settled)
-        for path, node, text in _typed(schema, record.values, "")
+        for path, node, text in _typed(task.schema.root, record.values, "")
     }
     return record, normalised
+
+
+def trace(
+    document: Document,
+    task: Task,
+    answered: Sequence[tuple[Chunk, Extraction | None]],
+    *,
+    pointed: bool,
+    measured: Sequence[Mapping[str, Signal]] = (),
+    calibration: Calibration | None = None,
+) -> list[tuple[Evidence, ...]]:
+    """Where the values of each chunk's answer stand, and how far they can be trusted. As `build_record`."""
+    examples = "\n".join(f"{example.text}\n{example.answer}" for example in task.examples)
+    paths = extractive_paths(task.schema.root) if pointed else ()
+    evidence = [
+        ground(e.values, task.schema.root, document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut)
+        if e
+        else ()
+        for chunk, e in answered
+    ]
+    if not measured:
+        return evidence
+    return [rated(pieces, its, calibration) for pieces, its in zip(evidence, measured, strict=True)]
 
 
 def _settled(text: str, day_first: bool | None) -> Settled:

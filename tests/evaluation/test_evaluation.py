@@ -116,6 +116,23 @@ def test_lists_are_matched_as_sets() -> None:
     assert report.fields[0].same_length == 0
 
 
+def test_every_given_value_is_judged_by_its_path() -> None:
+    gold = {"a": "x", "o": {"b": "y"}, "l": ["p", "q"], "items": [{"n": "1", "m": "2"}, {"n": "3"}], "none": "z"}
+    given = {
+        "a": "X.",
+        "o": {"b": "w"},
+        "l": ["r", "q", "q"],
+        "items": [{"n": "3", "m": "9"}, {"n": "1", "m": "0"}, {"n": "7"}],
+        "none": None,
+        "more": "not labelled",
+    }
+
+    assert evaluate_one(gold, given).verdicts["d"] == {
+        "a": True, "o.b": False, "l[0]": False, "l[1]": True, "l[2]": False,
+        "items[0].n": True, "items[1].n": True, "items[1].m": False, "items[2].n": False,
+    }  # fmt: skip
+
+
 def test_one_value_meets_one_label_only() -> None:
     assert scores(evaluate_one({"a": ["x", "x"]}, {"a": ["x"]}), "a")[1] == Score(1, 1, 2)
     assert scores(evaluate_one({"a": ["x"]}, {"a": ["x", "x"]}), "a")[1] == Score(1, 2, 1)

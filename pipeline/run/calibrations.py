@@ -1,0 +1,94 @@
+"""Where calibrations are kept, and the labelled values that one is made of.
+
+A calibration belongs to a recipe: task, examples, schema, model, settings. It lies in the user's data directory and not
+in a database, because it is made on labelled documents and used on all the others, which lie in databases of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from pipeline.confidence import Calibration, Observation, Signal, features, field_of, signals
+from pipeline.data import Extraction, Vocabulary
+from pipeline.errors import UserError
+from pipeline.merging import merge
+from pipeline.prompting import Task
+from pipeline.run.records import trace
+from pipeline.store import Store
+
+
+def file_of(recipe: str) -> Path:
+    """Where the calibration of this recipe lies, if there is one."""
+    return Path(platformdirs.user_data_dir("nightdesk")) / "calibrations" / f"{recipe[:16]}.json"
+
+
+def load(recipe: str) -> Calibration | None:
+    """The calibration of this recipe. Raises UserError where its file cannot be used."""
+    file = file_of(recipe)
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The calibration {file} cannot be read.", hint="Remove it, or make it anew.") from error
+    try:
+        return Calibration.from_json(text)
+    except UserError as error:
+        raise UserError(f"{file}: {error.message}", hint=error.hint) from error
+
+
+def save(recipe: str, calibration: Calibration) -> Path:
+    """Keep the calibration of a recipe in place of an earlier one; its file."""
+    file = file_of(recipe)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix="calibration-")  # 0600
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(calibration.to_json())
+        Path(name).replace(file)
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be written: {error.strerror}.", hint="Check the folder's permissions."
+        ) from error
+    return file
+
+
+def observe(
+    store: Store,
+    task: Task,
+    recipe: str,
+    vocabulary: Vocabulary,
+    verdicts: Mapping[str, Mapping[str, bool]],
+    *,
+    pointed: bool,
+) -> list[Observation]:
+    """The values of the records of these documents, each with whether it is right by its path."""
+    found: list[Observation] = []
+    for sha256, right in verdicts.items():
+        document, answered = store.document(sha256), store.extractions(sha256, recipe)
+        measured = [measure(store, extraction, vocabulary) for _, extraction in answered]
+        evidence = trace(document, task, answered, pointed=pointed, measured=measured)
+        # Merging renumbers items; a value is known again by where it stands.
+        known = {
+            (field_of(piece.path), piece.start, piece.end, piece.quote): its[piece.path]
+            for pieces, its in zip(evidence, measured, strict=True)
+            for piece in pieces
+            if piece.path in its
+        }
+        for piece in merge(document, task.name, task.schema.root, answered, evidence).evidence:
+            field = field_of(piece.path)
+            signal = known.get((field, piece.start, piece.end, piece.quote))
+            if piece.path in right and signal is not None:
+                found.append(Observation(sha256, field, right[piece.path], features(signal, piece)))
+    return found
+
+
+def measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
+    """What the tokens of a saved answer say about its values."""
+    answer = None if extraction is None else store.answer(extraction.work_key)
+    return {} if answer is None else signals(answer.completion, vocabulary)
