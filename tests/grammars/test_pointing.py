@@ -316,3 +316,27 @@ def test_candidates_of_an_ordered_item_are_the_spans_that_are_left(real_vocabula
         out += real_vocabulary.pieces[token]
     assert not cursor.done()
     assert cursor.mask().any()
+
+
+def test_words_within_other_words_are_no_place_of_an_ordered_item():
+    node = {"type": "string", "x-nightdesk": {"extractive": True}}
+    task = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "array", "items": node, "x-nightdesk": {"in_order": True}}}}
+    )
+    assert accepts(task, "xab ab ab", answer(["ab", "ab"]))
+    assert not accepts(task, "xab ab ab", answer(["ab", "ab", "ab"]))
+
+
+def test_lines_of_an_item_held_to_a_block_are_lines_of_that_block():
+    item = {
+        "type": "object",
+        "properties": {"a": {"type": "string", "x-nightdesk": {"unit": "line"}}},
+        "required": ["a"],
+    }
+    notes = {"within": "block"}
+    task = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "array", "items": item, "x-nightdesk": notes}}}
+    )
+    source = "Tea\nMint\n\nCake"
+    assert accepts(task, source, answer([{"a": "Tea Mint"}, {"a": "Cake"}]))
+    assert not accepts(task, source, answer([{"a": "Mint Cake"}]))
