@@ -20,7 +20,9 @@ from pipeline.errors import UserError
 def export(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Whose rows.")],
     db: options.Db = None,
-    form: Annotated[str, typer.Option("--format", "-f", metavar="jsonl|csv", help="What to write.")] = "jsonl",
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="jsonl|csv|langextract", help="What to write.")
+    ] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
     table: Annotated[
         str | None, typer.Option(metavar="NAME", help="CSV: a list of the task, such as items, or `evidence`.")
@@ -29,7 +31,7 @@ def export(
         bool, typer.Option("--with-evidence", help="JSON Lines: where each value stands in its document.")
     ] = False,
 ) -> None:
-    """Write a task's rows as JSON Lines or CSV.
+    """Write a task's rows as JSON Lines, as CSV, or with the documents' text for langextract's viewer.
 
     \b
     Examples:

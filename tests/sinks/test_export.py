@@ -32,7 +32,7 @@ def cells(store, **how):
 
 
 def test_the_formats_are_the_modules_of_the_room():
-    assert formats() == ("csv", "jsonl")
+    assert formats() == ("csv", "jsonl", "langextract")
 
 
 @pytest.mark.parametrize("format", formats())
@@ -89,6 +89,37 @@ def test_json_lines_carry_evidence_when_asked(store, save):
     ]
 
 
+def test_langextract_gets_each_value_with_its_place_in_the_text(store, save):
+    save("a", seller="te", total="12.5", items=[{"name": "x", "price": "1"}, {"name": None, "price": "2"}])
+
+    (line,) = [json.loads(one) for one in text(store, "langextract")[1].splitlines()]
+
+    assert (line["text"], line["document_id"]) == ("text", "/in/a")
+    seller, total, name, *prices = line["extractions"]
+    assert seller == {
+        "extraction_class": "seller",
+        "extraction_text": "te",
+        "char_interval": {"start_pos": 0, "end_pos": 2},
+        "alignment_status": "match_exact",
+        "extraction_index": 1,
+        "group_index": 0,
+        "description": None,
+        "attributes": {"path": "seller", "found": "exact", "page": "1", "confidence": "0.500"},
+    }
+    assert (total["char_interval"], total["alignment_status"]) == (None, None)
+    assert [one["extraction_class"] for one in (name, *prices)] == ["items.name", "items.price", "items.price"]
+    assert name["group_index"] == prices[0]["group_index"] != prices[1]["group_index"]
+
+
+def test_a_value_in_other_words_than_its_quote_is_fuzzy_to_langextract(store, save):
+    from pipeline.data import Evidence, Found
+    from pipeline.sinks.langextract import _alignment
+
+    quote = "Marsh\n Lane"
+    assert _alignment("MARSH LANE", Evidence("a", quote, Found.FOLDED, 0, 11)) == "match_exact"
+    assert _alignment("Marsh-Lane", Evidence("a", quote, Found.FUZZY, 0, 11)) == "match_fuzzy"
+
+
 def test_csv_gives_back_the_table(store, save):
     save("a", seller=ODD, total="12.5")
     save("b", seller=None)
@@ -129,6 +160,7 @@ def test_csv_of_the_evidence_is_a_table_of_its_own(store, save):
     [
         ("csv", {"with_evidence": True}, "one table"),
         ("jsonl", {"table": "items"}, "whole documents"),
+        ("langextract", {"table": "items"}, "whole documents"),
         ("csv", {"table": "nothing"}, "no table 'nothing'"),
         ("html5", {}, "no format"),
     ],
