@@ -243,8 +243,6 @@ def _is_same(node: Node, old: _Item, new: _Item, names: bool) -> bool:
     if names:
         return old.key(node) == new.key(node)
     shared = (new.votes[0].answer.chunk.start, old.end)
-    if shared[0] >= shared[1]:
-        return False
     if not old.spans and not new.spans:
         return old.key(node) == new.key(node)
     return _touch(old, new, shared) and _is_compatible(node, old, new, "", old.value, new.value)

@@ -353,6 +353,7 @@ def test_items_that_stand_nowhere_are_not_repeated_by_the_overlap() -> None:
     schema = Object((Field("items", List(Boolean()), merge="union"),))
 
     assert merge_two([True, False], [], [False], [], schema=schema).values["items"] == [True, False]
+    assert merge_two([True], [], [True, True], [], schema=schema).values["items"] == [True, True]
 
 
 def test_ten_thousand_items_are_joined_in_linear_time() -> None:
