@@ -17,7 +17,7 @@ from pipeline.batching.scheduler import rows_of, schedule
 from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, Stop
-from pipeline.errors import AnswerError, SchemaError
+from pipeline.errors import AnswerError, EngineError, SchemaError
 from pipeline.grammars import Constraint
 
 
@@ -35,6 +35,8 @@ class Loop:
         self.backend = backend
         self.ledger = ledger
         self.calls = 0
+        if ledger.fork_ids and min(ledger.fork_cells, backend.max_batch, backend.max_outputs) < ranking.LONGEST:
+            raise EngineError("the forks have too few cells or rows to score an alternative")
         self._compile = compile
         self._forced_tokens = forced_tokens
         self._active: list[Sequence] = []
@@ -152,8 +154,8 @@ class Loop:
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
         logits = self.backend.logits(row)
-        candidates = sequence.cursor.candidates()
-        if candidates.alternatives:
+        candidates = ranking.short_enough(sequence.cursor.candidates())
+        if candidates.alternatives and self.ledger.fork_ids:
             first = ranking.first_logprobs(candidates, logits)
             if ranking.wants_otherwise(candidates, first):
                 self._commit(sequence, [ranking.otherwise(candidates, first)])

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Sequence as Tokens
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.batching import Logits, Row
 from pipeline.batching.sampler import Choice, log_normaliser
@@ -22,6 +22,13 @@ Path = tuple[int, ...]
 
 PROBE = 4  # tokens of each alternative that are looked at before the unlikely ones are left out
 MOST_ROWS = 160  # rows spent on one choice that is made by the mean; without a bound it costs more than the document
+LONGEST = 192  # tokens; a longer alternative is not worth scoring, and no context has fewer cells for it
+
+
+def short_enough(candidates: Candidates) -> Candidates:
+    """Without the alternatives that are too long to score."""
+    kept = tuple(a for a in candidates.alternatives if len(a) <= LONGEST)
+    return replace(candidates, alternatives=kept)
 
 
 def first_logprobs(candidates: Candidates, logits: Logits) -> dict[int, float]:

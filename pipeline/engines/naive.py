@@ -23,7 +23,11 @@ ANSWER, FORK = 0, 1
 class Naive:
     """One prompt at a time over any backend."""
 
-    def __init__(self, backend: Backend, compile: Callable[[ConstraintSpec], Constraint]) -> None:
+    def __init__(
+        self, backend: Backend, compile: Callable[[ConstraintSpec], Constraint], *, ranked: bool = True
+    ) -> None:
+        """`ranked` False: alternatives are not scored, as in an engine without forks."""
+        self._ranked = ranked
         self._calls = 0
         self._backend = backend
         self._compile = compile
@@ -70,8 +74,8 @@ class Naive:
             row = self._decode(ANSWER, answer.pending, answer.length)
             answer.length += len(answer.pending)
             answer.pending.clear()
-            candidates = cursor.candidates()
-            if candidates.alternatives:
+            candidates = ranking.short_enough(cursor.candidates())
+            if candidates.alternatives and self._ranked:
                 self._rank(answer, candidates, row)
             else:
                 logits = backend.logits(row)

@@ -46,7 +46,7 @@ class EngineSpec:
 
             backend = Llama(self.model, sizes)
         if self.engine == "naive":
-            return Naive(backend, compile)
+            return Naive(backend, compile, ranked=bool(self.shape.forks))
         return Batched(
             backend,
             compile,

@@ -28,6 +28,7 @@ _SEPARATORS = {
 _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.b; the conformance suite finds these
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
+_MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
 
 class _Tokenizer:
@@ -136,7 +137,7 @@ class Cursor:
         return tokens
 
     def candidates(self) -> Candidates:
-        """The spans of a typed field, closing quote included, where its value begins and they are few."""
+        """The spans of a typed field or the runs of lines, closing quote included, where they are not too many."""
         if self._pointing is None or self.done() or self.forced():
             return NO_CANDIDATES
         # A space before the value may be held back because it can melt into the value's first token.
@@ -145,14 +146,16 @@ class Cursor:
             text = (self._text + held).decode()
         except UnicodeDecodeError:
             return NO_CANDIDATES
-        spans, nullable = self._pointing.alternatives_at(text)
-        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in spans]
+        found, nullable = self._pointing.alternatives_at(text)
+        if not found.by_mean and len(found.values) > _MOST_SPANS:
+            return NO_CANDIDATES
+        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in found.values]
         # Spans of other lines drop out once an item is held to one line.
         paths = [path for path in paths if self._matcher.validate_tokens(list(path)) == len(path)]
-        if not 2 <= len(paths) <= _FEW:
+        if len(paths) < 2 or (not found.by_mean and len(paths) > _FEW):
             return NO_CANDIDATES
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        return Candidates(tuple(paths), null)
+        return Candidates(tuple(paths), null, found.by_mean)
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

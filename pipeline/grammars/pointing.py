@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
@@ -21,8 +22,18 @@ from pipeline.schema.normal import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
 MAX_LINES = 5  # of a run of lines
+RANKED_LINES = 80  # a chunk of more lines is too long to compare all their runs
 _ANY = r'([^"\\]|\\.)'
 _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
+
+
+@dataclass(slots=True)
+class Alternatives:
+    """The JSON texts of all the values that a field can have, in the order of the text. Runs of lines differ so much
+    in length that they are compared by the mean."""
+
+    values: dict[str, None] = field(default_factory=dict, repr=False)
+    by_mean: bool = False
 
 
 class Pointing:
@@ -55,13 +66,13 @@ class Pointing:
         """The grammar of `root` whose extractive values stand in `source`. `separators` go to the `%json` leaves."""
         return cls(root, Places(source), separators)
 
-    def alternatives_at(self, text: str) -> tuple[tuple[str, ...], bool]:
-        """The JSON texts of the spans, where a typed value begins exactly at the end of `text`, and whether null may
-        stand in their place."""
+    def alternatives_at(self, text: str) -> tuple[Alternatives, bool]:
+        """All that a typed value, or one of whole lines, can be, where it begins exactly at the end of `text`, and
+        whether null may stand in their place."""
         progress = Progress(self._root, text)
         if progress.expected is None:
-            return (), False
-        return tuple(self._alternatives.get(progress.expected, ())), progress.nullable
+            return Alternatives(), False
+        return self._alternatives.get(progress.expected, Alternatives()), progress.nullable
 
     def behind(self, text: str) -> Pointing | None:
         """The grammar from here on, where `text` has just finished an item of an ordered list."""
@@ -82,7 +93,7 @@ class _Writer:
         self.places = places
         self.separators = separators
         self.rules: list[str] = []
-        self.alternatives: dict[Path, dict[str, None]] = {}
+        self.alternatives: dict[Path, Alternatives] = {}
         self._terminals: dict[tuple[Text, Window], str] = {}
         self._chunks: dict[Window, str] = {}
 
@@ -210,7 +221,11 @@ class _Writer:
     def _value(self, node: Text, path: Path, window: Window) -> str:
         limit = node.max_length or MAX_CHARS
         values = self.places.values_in(node, window, limit)
-        self.alternatives.setdefault(path, {}).update(dict.fromkeys(map(_quoted, values)))
+        alternatives = self.alternatives.setdefault(path, Alternatives())
+        alternatives.values.update(dict.fromkeys(map(_quoted, values)))
+        if not values and node.extractive is not None and node.extractive.unit == "line":
+            alternatives.by_mean = True
+            alternatives.values.update(dict.fromkeys(map(_quoted, self._runs(limit, window))))
         if (node, window) in self._terminals:
             return self._terminals[node, window]
         name = f"VALUE_{len(self._terminals)}"
@@ -238,6 +253,18 @@ class _Writer:
         if runs:
             self.rules.append(f'{name}: "\\"" ({" | ".join(dict.fromkeys(runs))}) "\\""')
         return bool(runs)
+
+    def _runs(self, limit: int, window: Window) -> list[str]:
+        """What the rule of `_lines` accepts, one by one; nothing where the lines are too many to compare."""
+        lines = [line for line in self.places.lines if window[0] <= line[0] and line[1] <= window[1]]
+        if len(lines) > RANKED_LINES:
+            return []
+        return [
+            self.places.text[start:end]
+            for first, (start, _) in enumerate(lines)
+            for _, end in lines[first : first + MAX_LINES]
+            if end - start <= limit
+        ]
 
     def _run_of_words(self, name: str, limit: int, window: Window) -> None:
         words = self.places.words_in(window)

@@ -33,15 +33,15 @@ def prompt(number: int, prefix: list[bytes], text: bytes, budget: int = 60, temp
     return Prompt(f"key-{number}", tuple(segments), ConstraintSpec("{}"), budget, temperature, seed=7)
 
 
-def batched(ranked: bool = True, *, cells: int = 600, slots: int = 4, batch: int = 64, forced: bool = True) -> Batched:
-    backend = Scripted(BYTES, cells=cells, max_batch=batch, max_outputs=32)
+def batched(ranked: bool = True, *, cells: int = 600, slots: int = 4, batch: int = 200, forced: bool = True) -> Batched:
+    backend = Scripted(BYTES, cells=cells, max_batch=batch, max_outputs=200)
     return Batched(
-        backend, lambda _: SmallConstraint(ranked), slots=slots, forks=3, fork_cells=40, forced_tokens=forced
+        backend, lambda _: SmallConstraint(ranked), slots=slots, forks=3, fork_cells=200, forced_tokens=forced
     )
 
 
 def naive(ranked: bool = True) -> Naive:
-    return Naive(Scripted(BYTES, cells=600, max_batch=64), lambda _: SmallConstraint(ranked))
+    return Naive(Scripted(BYTES, cells=760, max_batch=256), lambda _: SmallConstraint(ranked))
 
 
 def answers(engine: Batched | Naive, prompts: list[Prompt]) -> dict[str, tuple[int, ...]]:
@@ -60,7 +60,7 @@ prompts_strategy = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(prompts_strategy, st.integers(1, 6), st.integers(41, 90), st.booleans(), st.booleans())
+@given(prompts_strategy, st.integers(1, 6), st.integers(192, 300), st.booleans(), st.booleans())
 def test_batched_and_naive_give_the_same_answers(
     items: list[tuple[list[bytes], bytes, int, float]], slots: int, batch: int, ranked: bool, forced: bool
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_wrong_slot_would_be_seen() -> None:
                 self._value[0] += np.uint64(1)
 
     engine = Batched(
-        Crossed(BYTES, cells=600, max_batch=64), lambda _: SmallConstraint(), slots=4, forks=3, fork_cells=40
+        Crossed(BYTES, cells=760, max_batch=256), lambda _: SmallConstraint(), slots=4, forks=3, fork_cells=200
     )
     assert answers(engine, prompts) != right
 
@@ -194,8 +194,8 @@ def test_a_grammar_that_gives_up_costs_its_own_answer_only() -> None:
     prompts = [
         Prompt(f"key-{i}", (Segment.of(list(b"text")),), ConstraintSpec(name), 60) for i, name in enumerate(names)
     ]
-    fast = Batched(Scripted(BYTES, cells=600), compile, slots=2, forks=3, fork_cells=40, forced_tokens=False)
-    slow = Naive(Scripted(BYTES, cells=600), compile)
+    fast = Batched(Scripted(BYTES, cells=760), compile, slots=2, forks=3, fork_cells=200, forced_tokens=False)
+    slow = Naive(Scripted(BYTES, cells=760), compile)
     expected = [Stop.END, Stop.GRAMMAR, Stop.GRAMMAR, Stop.END, Stop.GRAMMAR]
     for engine in (fast, slow):
         stops = {c.work_key: c.stop for c in engine.run(prompts)}
