@@ -85,6 +85,37 @@ class Package:
         content = self.read(part)
         return None if content is None else parse(content, self.name)
 
+    def iterate(self, part: str, *names: str) -> Iterator[etree._Element]:
+        """The elements of these names, each when it ends, and gone when the next one is asked for."""
+        content = self.read(part)
+        if content is None:
+            return
+        tags = tuple(f"{{*}}{name}" for name in names)
+        walk = etree.iterparse(
+            io.BytesIO(content),
+            events=("end",),
+            tag=tags,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+        checked = False
+        try:
+            for _, element in walk:
+                if not checked:
+                    refuse_entities(element.getroottree(), self.name)
+                    checked = True
+                yield element
+                element.clear()
+                above = element.getparent()
+                while above is not None and element.getprevious() is not None:
+                    del above[0]
+        except etree.XMLSyntaxError:  # its message may hold the text
+            raise broken(self.name, "its XML is not well formed") from None
+
     def relations(self, part: str) -> dict[str, Relation]:
         """What a part refers to within the package, by id. The package itself is the part "" ."""
         folder, _, file = part.rpartition("/")

@@ -1,11 +1,23 @@
 """Small valid files of every format, made here."""
 
 import io
+import zipfile
 from email.message import EmailMessage
+from pathlib import Path
 
 import pypdf
 import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+FILES = Path(__file__).parent / "files"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+MORE = (
+    f'xmlns:r="{OFFICE}" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+)
 
 HELVETICA = DictionaryObject(
     {
@@ -48,9 +60,84 @@ def _mail():
     return mail.as_bytes()
 
 
+def _zip(parts):
+    """A ZIP archive of these names and contents."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def _relations(*targets):
+    """Relations rId1, rId2 ... to these parts; the kind is the part's file name without digits."""
+    rows = "".join(
+        f'<Relationship Id="rId{number}" Type="{OFFICE}/{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, start=1)
+    )
+    return f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{rows}</Relationships>'
+
+
+def _office(main, kind, parts, targets):
+    """An Office document whose main part is `main` and refers to `targets`, each a kind and a name."""
+    folder, _, file = main.rpartition("/")
+    types = f'<Types><Override PartName="/{main}" ContentType="application/vnd.x.{kind}.main+xml"/></Types>'
+    first = {"[Content_Types].xml": types, "_rels/.rels": _relations(("officeDocument", main))}
+    return _zip({**first, f"{folder}/_rels/{file}.rels": _relations(*targets), **parts})
+
+
+def _docx(body, **parts):
+    """A Word document of this body; `parts` are the children of styles, numbering, footnotes, comments, header1 ..."""
+    roots = {"styles": "styles", "numbering": "numbering", "footnotes": "footnotes", "comments": "comments"}
+    files = {
+        f"word/{name}.xml": f"<w:{roots.get(name, name[:-1])} {W}>{inner}</w:{roots.get(name, name[:-1])}>"
+        for name, inner in parts.items()
+        if isinstance(inner, str)
+    }
+    files |= {f"word/{name}": inner for name, inner in parts.items() if isinstance(inner, bytes)}
+    files["word/document.xml"] = f"<w:document {W} {MORE}><w:body>{body}</w:body></w:document>"
+    targets = [
+        ("package", name) if isinstance(inner, bytes) else (name.rstrip("0123456789"), f"{name}.xml")
+        for name, inner in parts.items()
+    ]
+    return _office("word/document.xml", "wordprocessingml.document", files, targets)
+
+
+def _xlsx(*sheets, strings=(), formats=(), book="", parts=None):
+    """A workbook; a sheet is its name, the XML of its rows, and attributes of its entry in the list of sheets."""
+    rows = "".join(f'<sheet name="{name}" r:id="rId{n}" {more}/>' for n, (name, _, more) in enumerate(sheets, start=1))
+    codes = "".join(f'<numFmt numFmtId="{200 + n}" formatCode="{code}"/>' for n, code in enumerate(formats))
+    styles = "".join(f'<xf numFmtId="{200 + n}"/>' for n in range(len(formats)))
+    files = {
+        "xl/workbook.xml": f"<workbook {S} {MORE}>{book}<sheets>{rows}</sheets></workbook>",
+        "xl/sharedStrings.xml": f"<sst {S}>{''.join(f'<si><t>{text}</t></si>' for text in strings)}</sst>",
+        "xl/styles.xml": f"<styleSheet {S}><numFmts>{codes}</numFmts><cellXfs>{styles}</cellXfs></styleSheet>",
+    }
+    for number, (_, data, _) in enumerate(sheets, start=1):
+        files[f"xl/sheet{number}.xml"] = f"<worksheet {S}><sheetData>{data}</sheetData></worksheet>"
+    targets = [("worksheet", f"sheet{number}.xml") for number in range(1, len(sheets) + 1)]
+    targets += [("sharedStrings", "sharedStrings.xml"), ("styles", "styles.xml")]
+    return _office("xl/workbook.xml", "spreadsheetml.sheet", {**files, **(parts or {})}, targets)
+
+
 @pytest.fixture(scope="session")
 def make_pdf():
     return _pdf
+
+
+@pytest.fixture(scope="session")
+def make_zip():
+    return _zip
+
+
+@pytest.fixture(scope="session")
+def make_docx():
+    return _docx
+
+
+@pytest.fixture(scope="session")
+def make_xlsx():
+    return _xlsx
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +146,13 @@ def valid_files():
     page = "<html><head><title>Bill</title></head><body><p>Total</p><table><tr><td>a<td>1</table></body></html>"
     text = "Receipt\r\n\r\nTotal 12,50 €\r\n\fPage two\r\n"
     table = 'name;price\ncafé;3,50\n"a; b";4\n'
+    paragraph = "<w:p><w:r><w:t>Receipt, total 12,50 €</w:t></w:r></w:p>"
+    cells = '<row r="1"><c r="A1" t="inlineStr"><is><t>Total</t></is></c><c r="B1"><v>12.5</v></c></row>'
+    word, excel = _docx(paragraph), _xlsx(("Costs", cells, ""))
     return {
+        **dict.fromkeys((".docm", ".docx", ".dotm", ".dotx"), word),
+        **dict.fromkeys((".xlsm", ".xlsx", ".xltm", ".xltx"), excel),
+        **dict.fromkeys((".xls", ".xlt"), (FILES / "small.xls").read_bytes()),
         ".pdf": _pdf("Receipt\nTotal 12.50", "Page two"),
         ".txt": text.encode("utf-8"),
         ".text": text.encode("utf-16"),

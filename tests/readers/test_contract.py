@@ -125,7 +125,7 @@ def test_binary_garbage_is_refused(suffix):
     assert caught.value.code == "binary"
 
 
-@pytest.mark.parametrize("name", ["letter.docx", "letter", ".pdf", "letter.pdf.exe", ""])
+@pytest.mark.parametrize("name", ["letter.wpd", "letter", ".pdf", "letter.pdf.exe", ""])
 def test_an_unknown_format_names_those_that_are_read(name):
     with pytest.raises(ReadError) as caught:
         readers.read(b"text", name)
