@@ -93,16 +93,7 @@ def _validator(schema: Any) -> Any:
 
 
 def _ordered(root: Any, schemas: list[Any], value: Any) -> Any:
-    flat: list[dict[str, Any]] = []
-    todo = [schema for schema in schemas if isinstance(schema, dict)]
-    while todo and len(flat) < 200:
-        schema = todo.pop(0)
-        flat.append(schema)
-        inner = [_target(root.schema, schema["$ref"])] if "$ref" in schema else []
-        inner += schema.get("allOf", [])
-        for keyword in ("anyOf", "oneOf"):
-            inner += [branch for branch in schema.get(keyword, []) if _fits(root, branch, value)]
-        todo = [one for one in inner if isinstance(one, dict)] + todo
+    flat = [one for schema in schemas for one in _applying(root, schema, value, 8)]
     if isinstance(value, dict):
         named = [name for schema in flat for name in schema.get("properties", {}) if name in value]
         return {
@@ -113,6 +104,24 @@ def _ordered(root: Any, schemas: list[Any], value: Any) -> Any:
         flattened = [one for item in items for one in (item if isinstance(item, list) else [item])]
         return [_ordered(root, flattened, item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+
+def _applying(root: Any, schema: Any, value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    """The schema objects that apply to `value`, as their keywords stand in the text."""
+    if not isinstance(schema, dict) or not depth:
+        return
+    for keyword, said in schema.items():
+        match keyword:
+            case "properties":
+                yield schema
+            case "$ref":
+                yield from _applying(root, _target(root.schema, said), value, depth - 1)
+            case "allOf" | "anyOf" | "oneOf":
+                for branch in said:
+                    if keyword == "allOf" or _fits(root, branch, value):
+                        yield from _applying(root, branch, value, depth - 1)
+    if "properties" not in schema:
+        yield schema
 
 
 def _for_member(flat: list[dict[str, Any]], name: str) -> Iterator[Any]:
