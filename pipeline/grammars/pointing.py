@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, any_extractive
-from pipeline.schema.normal import write
+from pipeline.schema.canonical import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
 MAX_LINES = 5  # of a run of lines

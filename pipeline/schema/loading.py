@@ -19,8 +19,9 @@ from pydantic import BaseModel
 
 from pipeline.data import fingerprint
 from pipeline.errors import SchemaError
-from pipeline.schema import normal
+from pipeline.schema.canonical import write
 from pipeline.schema.nodes import Object
+from pipeline.schema.normal import read
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class TaskSchema:
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
-        text = json.dumps(normal.write(self.root), ensure_ascii=False)
+        text = json.dumps(write(self.root), ensure_ascii=False)
         object.__setattr__(self, "json_schema", text)
         object.__setattr__(self, "hash", fingerprint(text))
 
     @classmethod
     def from_json(cls, schema: Mapping[str, object]) -> TaskSchema:
         """Read a JSON Schema 2020-12. Raises SchemaError naming the keyword and the JSON pointer."""
-        return cls(normal.read(schema))
+        return cls(read(schema))
 
     @classmethod
     def from_pydantic(cls, model: type) -> TaskSchema:

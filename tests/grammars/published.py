@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -51,7 +52,7 @@ class Published:
         """What the validator says; None where it cannot decide."""
         try:
             return _validator(self.schema).is_valid(value)
-        except (Unresolvable, UnknownType, RecursionError):
+        except (Unresolvable, UnknownType, RecursionError, re.error):
             return None
 
     def rendered(self, value: object) -> str:
@@ -136,7 +137,7 @@ def _for_member(flat: list[dict[str, Any]], name: str) -> Iterator[Any]:
 def _fits(root: Any, branch: Any, value: Any) -> bool:
     try:
         return root.evolve(schema=branch).is_valid(value)
-    except (Unresolvable, UnknownType, RecursionError):
+    except (Unresolvable, UnknownType, RecursionError, re.error):
         return True
 
 
