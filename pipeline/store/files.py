@@ -67,7 +67,8 @@ class Files(Part):
         return row is not None
 
     def save_files(self, run_id: int, rows: Iterable[FileRow]) -> None:
-        """Enter or update files and mark them as seen in this run. A file that changed loses its old failures.
+        """Enter or update files and mark them as seen in this run. A file that changed loses its old failures, and one
+        that can be opened again the failure to open it.
 
         A file whose bytes cannot be read today (`sha256` is None) keeps the document it is known to hold.
         """
@@ -111,9 +112,15 @@ class Files(Part):
                   WHERE path IN (SELECT path FROM below) AND parent IS NOT NULL""",
             {"paths": json.dumps(same), "run": run_id},
         )
-        for path, row in zip(paths, batch, strict=True):
-            if row.sha256 is not None and old.get(path) != row.sha256:
-                self._forget_failures(path, old.get(path))
+        readable = [(path, row) for path, row in zip(paths, batch, strict=True) if row.sha256 is not None]
+        self._do(
+            """DELETE FROM _failures WHERE stage = 'read' AND document IS NULL AND work_key IS NULL
+               AND subject IN (SELECT value FROM json_each(?))""",
+            (json.dumps([path for path, _ in readable]),),
+        )
+        for path, row in readable:
+            if old.get(path) != row.sha256:
+                self._forget_failures(old.get(path))
         attached = [path for path, row in zip(paths, batch, strict=True) if row.parent is not None]
         self._do(
             """INSERT INTO _inputs (task, file, run)
@@ -124,13 +131,8 @@ class Files(Part):
             (json.dumps(attached),),
         )
 
-    def _forget_failures(self, path: str, old: str | None) -> None:
-        """What failed before lies at `path` no more; its bytes may still lie elsewhere."""
-        self._do(
-            """DELETE FROM _failures WHERE subject = ? AND document IS NULL AND work_key IS NULL
-               AND stage = 'read'""",
-            (path,),
-        )
+    def _forget_failures(self, old: str | None) -> None:
+        """What failed before lies at a path no more; its bytes may still lie elsewhere."""
         self._do(
             """DELETE FROM _failures WHERE document = :old
                AND NOT EXISTS (SELECT 1 FROM _files WHERE sha256 = :old AND gone = 0)""",

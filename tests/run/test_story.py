@@ -1,0 +1,582 @@
+"""The story of a run on the scripted model: what is done, what is done again, and what is not."""
+
+from __future__ import annotations
+
+import email.message
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.batching import Halt
+from pipeline.config import Job, JobTask, Sampling, Shape
+from pipeline.data import Completion, Counts, Document, Page, Prompt, Record, Stop, fingerprint
+from pipeline.errors import JobError
+from pipeline.prompting import Task
+from pipeline.run import Answered, Event, FileRead, Recorded, _Run, run
+from pipeline.run.extract import TaskRun
+from pipeline.run.intake import Intake
+from pipeline.store import FileRow, Store
+
+TABLES = (
+    "SELECT document, file, state, cut, gone, tone, word FROM tone ORDER BY document",
+    "SELECT t.document, c.position, c.value FROM tone_topics c JOIN tone t ON t.id = c.parent ORDER BY 1, 2",
+    """SELECT r.document, e.path, e.quote, e.found, e.start_char, e.end_char, e.page, e.occurrences
+       FROM _evidence e JOIN _records r ON r.id = e.record ORDER BY 1, 2""",
+)
+
+
+def long_letter(parts: int = 6) -> str:
+    return "\n\n".join(f"Paragraph {i}. " + f"The weather of day {i} was fine. " * 9 for i in range(parts))
+
+
+# --- again
+
+
+def test_running_again_does_nothing(nights):
+    nights.letters(3)
+    nights.write("long.txt", long_letter())
+    first = nights.run()
+
+    again = nights.run()
+
+    assert first.summary.state == again.summary.state == "done"
+    assert (again.looked.files, again.looked.unchanged, again.looked.to_read) == (4, 4, 0)
+    assert (again.plan().documents, again.plan().current, again.plan().work) == (4, 4, 0)
+    assert again.answered == again.recorded == 0
+    assert not again.engine_started
+
+
+def test_a_file_touched_but_not_changed_is_not_done_again(nights):
+    file = nights.write("a.txt", "The weather was fine.")
+    nights.run()
+    file.touch()
+
+    again = nights.run()
+
+    assert again.looked.unchanged == again.looked.to_read == again.answered == 0
+
+
+def test_an_edited_file_replaces_its_row_and_the_old_one_is_history(nights):
+    nights.letters(2)
+    nights.run()
+    nights.write("0001.txt", "Now it says something else.")
+
+    again = nights.run()
+
+    assert again.answered == again.recorded == 1
+    assert nights.count("tone") == 2
+    assert nights.sql("SELECT reason, file FROM _history") == [
+        ("its file has changed", str(nights.path / "docs/0001.txt"))
+    ]
+
+
+def test_a_file_that_is_gone_is_marked_and_comes_back_without_work(nights):
+    nights.letters(2)
+    nights.run()
+    file = nights.path / "docs/0001.txt"
+    text = file.read_text()
+    file.unlink()
+
+    assert nights.run().summary.gone == 1
+    assert nights.sql("SELECT count(*), sum(gone) FROM tone") == [(2, 1)]
+
+    file.write_text(text)
+    back = nights.run()
+
+    assert back.answered == 0
+    assert nights.sql("SELECT count(*), sum(gone) FROM tone") == [(2, 0)]
+
+
+def test_the_same_bytes_under_two_names_are_processed_once_and_reported_under_both(nights):
+    one = nights.write("a.txt", "The weather was fine.")
+    two = nights.write("b.txt", "The weather was fine.")
+
+    first = nights.run()
+
+    assert (first.looked.files, first.looked.to_read, first.answered, first.recorded) == (2, 1, 1, 1)
+    with Store.open(nights.database, write=False) as store:
+        for file in (one, two):
+            explanation = store.explain(str(file))
+            assert set(explanation.paths) == {str(one), str(two)}
+            assert [v.state for v in explanation.verdicts] == ["done"]
+
+
+def test_equal_texts_of_different_files_are_answered_once(nights):
+    nights.write("a.txt", "The weather was fine.")
+    nights.write("b.txt", "\ufeffThe weather was fine.")
+
+    first = nights.run()
+
+    assert (first.looked.to_read, first.answered, first.recorded) == (2, 1, 2)
+    assert nights.count("tone") == 2
+
+
+def test_a_new_file_with_a_known_text_needs_no_engine(nights):
+    nights.write("a.txt", "The weather was fine.")
+    nights.run()
+    nights.write("b.txt", "\ufeffThe weather was fine.")
+
+    again = nights.run()
+
+    assert (again.answered, again.recorded) == (0, 1)
+    assert not again.engine_started
+
+
+# --- what makes an answer what it is
+
+SMALLER_SCHEMA = '{"type": "object", "properties": {"tone": {"enum": ["good", "bad"]}}, "required": ["tone"]}'
+CHANGES = {
+    "instructions": ({"instructions": "Say the tone."}, {}),
+    "examples": ({"examples": ""}, {}),
+    "schema": ({"schema": SMALLER_SCHEMA, "examples": ""}, {}),
+    "chunk size": ({"chunk": 300}, {}),
+    "answer budget": ({"answer": 119}, {}),
+    "temperature": ({}, {"sampling": Sampling(temperature=0.7)}),
+    "seed": ({}, {"sampling": Sampling(seed=1)}),
+    "grammar": ({}, {"grammar": "free"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_makes_an_answer_what_it_is_asks_again_and_reads_nothing(nights, change):
+    task, engine = CHANGES[change]
+    nights.letters(2)
+    nights.run()
+    ids = nights.sql("SELECT id, document FROM tone ORDER BY id")
+    nights.task("tone", **task)
+
+    again = nights.run(**engine)
+
+    assert again.looked.to_read == 0
+    assert not again.all(FileRead)
+    assert again.plan().current == 0
+    if change != "grammar":  # unconstrained noise is no valid answer
+        assert again.answered == again.recorded == 2
+        assert nights.sql("SELECT id, document FROM tone ORDER BY id") == ids
+        assert nights.sql("SELECT DISTINCT reason FROM _history") == [("answered again",)]
+        assert nights.run(**engine).answered == 0
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"shape": Shape(slots=2)},
+        {"shape": Shape(context=4096)},
+        {"shape": Shape(threads=1)},
+        {"shape": Shape(ubatch=64, flash_attention=False, kv_type="q8_0")},
+        {"shape": Shape(forced_tokens=False)},
+        {"engine": "naive"},
+    ],
+    ids=str,
+)
+def test_what_only_makes_it_faster_or_slower_does_nothing_again(nights, engine):
+    nights.letters(2)
+    nights.run()
+
+    assert nights.run(**engine).answered == 0
+
+
+def test_a_changed_task_leaves_the_other_tasks_alone(nights):
+    nights.letters(2)
+    nights.task("other", instructions="Another question.")
+    nights.run(tasks=("tone", "other"))
+    nights.task("tone", instructions="Say the tone.")
+
+    again = nights.run(tasks=("tone", "other"))
+
+    assert again.plan("tone").work == 2
+    assert again.plan("other").work == 0
+    assert {event.task for event in again.all(Answered)} == {"tone"}
+
+
+def test_a_setting_taken_back_finds_its_answers_again(nights):
+    nights.letters(2)
+    nights.run()
+    before = nights.sql(TABLES[0])
+    nights.run(sampling=Sampling(temperature=0.9, seed=3))
+
+    back = nights.run()
+
+    assert (back.answered, back.recorded) == (0, 2)
+    assert nights.sql(TABLES[0]) == before
+
+
+def test_two_tasks_of_one_name_are_the_users_mistake(nights, tmp_path):
+    copy = tmp_path / "elsewhere/prompts/tone.toml"
+    copy.parent.mkdir(parents=True)
+    copy.write_text((tmp_path / "prompts/tone.toml").read_text())
+    (tmp_path / "elsewhere/schemas").mkdir()
+    (tmp_path / "elsewhere/schemas/tone.json").write_text((tmp_path / "schemas/tone.json").read_text())
+    entries = tuple(
+        JobTask(task=str(path), inputs=(tmp_path / "docs",)) for path in (tmp_path / "prompts/tone.toml", copy)
+    )
+    with pytest.raises(JobError, match="tone"):
+        list(run(Job(database=nights.database, model="scripted", tasks=entries)))
+    assert not nights.database.exists()
+
+
+def test_the_inputs_of_one_task_may_be_said_in_two_places(nights, tmp_path):
+    nights.letters(1)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.txt").write_text("Another letter.")
+    task = str(tmp_path / "prompts/tone.toml")
+    entries = tuple(JobTask(task=task, inputs=(tmp_path / folder,)) for folder in ("docs", "more"))
+
+    list(run(Job(database=nights.database, model="scripted", tasks=entries)))
+
+    assert nights.sql("SELECT count(*), sum(gone) FROM tone") == [(2, 0)]
+
+
+# --- parts of a job
+
+
+def test_a_limit_draws_that_many_and_takes_nothing_for_gone(nights):
+    nights.letters(12)
+    nights.run(limit=5)
+
+    sample = nights.run(limit=3)
+
+    drawn = nights.count("tone")
+    assert (sample.looked.files, sample.plan().documents, sample.summary.gone) == (3, 3, 0)
+    assert 5 <= drawn <= 8
+    assert nights.sql("SELECT sum(gone) FROM tone") == [(0,)]
+    assert nights.run().answered == 12 - drawn
+
+
+def test_a_limit_beyond_the_folder_is_the_folder(nights):
+    nights.letters(2)
+
+    assert nights.run(limit=50).recorded == 2
+
+
+def test_a_dry_run_starts_no_engine_and_keeps_what_was_read(nights, monkeypatch):
+    nights.letters(3)
+
+    def started(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a dry run started an engine")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.run.model.ScriptedModel.start", started)
+        dry = nights.run(dry_run=True)
+
+    assert dry.summary.state == "planned"
+    assert (dry.plan().documents, dry.plan().work) == (3, 3)
+    assert dry.plan().tokens == sum(len(f.read_bytes()) for f in (nights.path / "docs").iterdir())
+    assert nights.count("_documents") == nights.count("_chunks") == 3
+    assert nights.count("tone") == 0
+    real = nights.run()
+    assert (real.looked.to_read, real.recorded) == (0, 3)
+
+
+def test_draining_leaves_the_rest_pending_and_the_next_run_does_it(nights):
+    nights.letters(30)
+    asked = itertools.count()
+
+    outcome = nights.run(stop=lambda: Halt.DRAIN if next(asked) > 6 else Halt.NO, shape=Shape(slots=2))
+
+    assert outcome.summary.state == "stopped"
+    assert 0 < outcome.recorded < 30
+    assert outcome.summary.left == 30 - outcome.answered
+    assert nights.sql("SELECT state FROM _runs") == [("stopped",)]
+    rest = nights.run()
+    assert rest.recorded == 30 - outcome.recorded
+    assert rest.summary.state == "done"
+
+
+def test_a_run_that_breaks_off_is_marked_and_what_it_finished_is_kept(nights, monkeypatch):
+    nights.letters(6)
+    save, calls = TaskRun.save, []
+
+    def breaking(self, completion):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return save(self, completion)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskRun, "save", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            nights.run()
+
+    assert nights.sql("SELECT state FROM _runs") == [("interrupted",)]
+    assert nights.count("tone") == 3
+    assert nights.run().recorded == 3
+
+
+# --- documents within documents, and documents of many chunks
+
+
+def mail(*attachments: tuple[str, bytes], body: str = "Please find it attached.") -> bytes:
+    message = email.message.EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Papers"
+    message.set_content(body)
+    for name, content in attachments:
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def test_attachments_become_documents_of_their_own_with_a_link_to_their_mail(nights):
+    inner = mail(("deep.txt", b"A letter within a mail within a mail."))
+    file = nights.write("a.eml", mail(("one.txt", b"A letter in a mail."), ("inner.eml", inner)))
+
+    outcome = nights.run()
+
+    assert outcome.recorded == 4
+    assert nights.sql("SELECT path, parent, name FROM _files ORDER BY path") == [
+        (str(file), None, "a.eml"),
+        (f"{file}!/1", str(file), "one.txt"),
+        (f"{file}!/2", str(file), "inner.eml"),
+        (f"{file}!/2!/1", f"{file}!/2", "deep.txt"),
+    ]
+    assert nights.sql("SELECT sum(gone), count(DISTINCT file) FROM tone") == [(0, 4)]
+    assert nights.run().answered == 0
+
+
+def test_attachments_are_saved_before_their_mail_is_done(nights, monkeypatch):
+    """Else a crash between the two would lose them: a mail that was read is not read again."""
+    nights.write("a.eml", mail(("one.txt", b"A letter in a mail."), ("two.txt", b"A second letter.")))
+    save = Store.save_document
+    saved = []
+
+    def breaking(self, run_id, document):
+        if saved:
+            raise KeyboardInterrupt
+        save(self, run_id, document)
+        saved.append(document.reader)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save_document", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            nights.run()
+
+    assert nights.run().recorded == 3
+
+
+def test_an_attachment_that_cannot_be_read_is_tried_twice_and_then_after_retry(nights):
+    file = nights.write("a.eml", mail(("empty.txt", b""), ("one.txt", b"A letter in a mail.")))
+
+    first, second, third = nights.run(), nights.run(), nights.run()
+
+    assert [f.failure.subject for f in first.failures] == [f"{file}!/1"]
+    assert first.recorded == 2
+    assert [f.tries for f in second.failures] == [2]
+    assert not third.failures
+    with Store.open(nights.database) as store:
+        assert store.retry() == 1
+    assert [f.tries for f in nights.run().failures] == [1]
+
+
+def test_a_mail_of_attachments_only_is_not_read_every_night(nights):
+    message = email.message.EmailMessage()
+    message.add_attachment(b"A letter in a mail.", maintype="text", subtype="plain", filename="one.txt")
+    nights.write("a.eml", b"MIME-Version: 1.0\n" + message.as_bytes())
+
+    outcome = nights.run()
+    again = nights.run()
+
+    assert outcome.recorded >= 1
+    assert again.looked.to_read == 0
+    assert again.answered == 0
+
+
+def test_a_document_of_many_chunks_is_one_row(nights):
+    nights.write("long.txt", long_letter())
+
+    outcome = nights.run()
+
+    assert nights.count("_chunks") == outcome.answered > 4
+    assert outcome.recorded == nights.count("tone") == 1
+    assert nights.sql("SELECT state FROM tone") == [("complete",)]
+
+
+def test_a_document_whose_chunk_failed_is_incomplete_until_that_is_answered(nights, refusing, monkeypatch):
+    nights.write("long.txt", long_letter(5) + "\n\n#refuse#")
+
+    outcome = nights.run()
+
+    assert nights.sql("SELECT state FROM tone") == [("incomplete",)]
+    assert [(f.failure.stage, f.failure.error, f.tries) for f in outcome.failures] == [("answer", "AnswerError", 1)]
+    assert outcome.failures[0].failure.hint
+    assert outcome.summary.state == "failures"
+    monkeypatch.setattr(type(refusing[0]), "words", b"#never#")
+    again = nights.run()
+    assert again.answered == 1
+    assert nights.sql("SELECT state FROM tone") == [("complete",)]
+    assert nights.count("_failures") == 0
+
+
+def test_a_failed_answer_is_tried_twice_and_then_after_retry(nights, refusing):
+    nights.write("a.txt", "A letter #refuse# of doom.")
+    nights.write("b.txt", "A letter.")
+
+    tries = [[f.tries for f in nights.run().failures] for _ in range(4)]
+
+    assert tries == [[1], [2], [], []]
+    assert nights.count("tone") == 1
+    with Store.open(nights.database) as store:
+        assert store.retry() == 1
+    assert [[f.tries for f in nights.run().failures] for _ in range(3)] == [[1], [2], []]
+
+
+def test_a_file_that_cannot_be_read_is_tried_twice_and_then_after_retry(nights):
+    nights.write("a.txt", "")
+    nights.write("b.txt", "A letter.")
+
+    tries = [[f.tries for f in nights.run().failures] for _ in range(4)]
+
+    assert tries == [[1], [2], [], []]
+    with Store.open(nights.database) as store:
+        assert store.retry() == 1
+    assert [[f.tries for f in nights.run().failures] for _ in range(3)] == [[1], [2], []]
+
+
+def test_a_failure_is_told_after_it_is_kept(nights, refusing, monkeypatch):
+    """An event that is told inside its transaction tells of what a crash takes back."""
+    nights.write("a.txt", "A letter #refuse# of doom.")
+    open_transactions = []
+    count = _Run._count
+
+    def counting(self, event):
+        open_transactions.append(self._store.db.conn.in_transaction)
+        count(self, event)
+
+    monkeypatch.setattr(_Run, "_count", counting)
+    nights.run()
+
+    assert not any(open_transactions)
+
+
+def test_a_repaired_file_takes_its_failure_along(nights):
+    nights.write("a.txt", "")
+    nights.run()
+    nights.write("a.txt", "A letter.")
+
+    again = nights.run()
+
+    assert (again.recorded, nights.count("_failures")) == (1, 0)
+
+
+def test_a_file_that_may_be_read_again_takes_its_failure_along(nights, monkeypatch):
+    """Its bytes are those it had: nothing is read, and nothing failed any more."""
+    nights.letters(2)
+    nights.run()
+    with monkeypatch.context() as patch:
+        hide(patch, "0001.txt")
+        hidden = nights.run()
+    again = nights.run()
+
+    assert [f.failure.error for f in hidden.failures] == ["unreadable"]
+    assert nights.sql("SELECT count(*), sum(gone) FROM tone") == [(2, 0)]
+    assert not again.failures
+    assert nights.count("_failures") == 0
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The file may not be looked at: what the permissions of its folder do to anybody but root."""
+    stat = Path.stat
+
+    def refusing(path: Path, **kwargs: bool) -> object:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **kwargs)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+
+
+# --- the answers
+
+
+def test_the_naive_engine_writes_the_same_tables(nights):
+    """All but the confidence: what the model thinks of a forced token is known only where it was sampled."""
+    nights.letters(5)
+    nights.write("long.txt", long_letter())
+    nights.run(shape=Shape(slots=3))
+    fast = [nights.sql(query) for query in TABLES]
+    nights.database.unlink()
+
+    nights.run(engine="naive")
+
+    assert fast[0]
+    assert [nights.sql(query) for query in TABLES] == fast
+
+
+def test_an_answer_that_the_budget_cut_is_null_and_marked(nights):
+    nights.write("a.txt", "The weather was fine.")
+    nights.task("tone", answer=30, examples="")
+
+    outcome = nights.run()
+
+    (cut,) = nights.sql("SELECT state, cut, word FROM tone")
+    assert cut[0] == "incomplete"
+    assert "word" in cut[1]
+    assert cut[2] is None
+    assert nights.sql("SELECT stop FROM _extractions") == [("length",)]
+    assert outcome.summary.state == "done"
+
+
+# --- memory
+
+
+def peak(of: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        of()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+class Quick:
+    """An engine that answers at once: only the bookkeeping is measured."""
+
+    calls = 0
+    answer = (1,) * 40
+
+    def run(self, prompts: Iterable[Prompt], should_stop: object) -> Iterator[Completion]:
+        zeros = (0.0,) * len(self.answer)
+        for prompt in prompts:
+            yield Completion(prompt.work_key, self.answer, zeros, zeros, zeros, Counts(), Stop.END)
+
+    def close(self) -> None:
+        pass
+
+
+VALUES = {"tone": "bad", "topics": [], "word": "x"}
+
+
+def quick_record(document: Document, task: Task, *rest: object, **more: object) -> tuple[Record, dict[str, None]]:
+    return Record(document.sha256, task.name, VALUES), {}
+
+
+@pytest.mark.parametrize(
+    "numbers", [(60, 360), pytest.param((300, 10_000), marks=pytest.mark.long)], ids=lambda numbers: numbers[1]
+)
+def test_memory_does_not_grow_with_the_number_of_documents(nights, monkeypatch, numbers):
+    """What a night works on lies in the database and nowhere else."""
+    monkeypatch.setattr("pipeline.run.model.ScriptedModel.start", lambda *args, **kwargs: (Quick(), "quick"))
+    monkeypatch.setattr("pipeline.run.extract.parse", lambda schema, raw: VALUES)
+    monkeypatch.setattr("pipeline.run.extract.build_record", quick_record)
+
+    def night(number: int) -> None:
+        def look(self: Intake, tasks: Sequence[tuple[str, object]], limit: int | None) -> Iterator[Event]:
+            for i in range(number):
+                text = f"Letter {i}. " + "The weather was fine. " * 12
+                sha256 = fingerprint(text)
+                row = FileRow(f"/in/{i:06}", None, f"{i:06}", len(text), 1, sha256)
+                self._store.save_document(self._run_id, Document(sha256, text, (Page(1, 0, len(text)),), "text", "1"))
+                self._store.save_files(self._run_id, [row])
+                self._store.link_inputs(self._run_id, tasks[0][0], [row.path])
+            return iter(())
+
+        nights.database.unlink(missing_ok=True)
+        monkeypatch.setattr(Intake, "look", look)
+        job = nights.job()
+        assert sum(isinstance(event, Recorded) for event in run(job)) == number
+
+    night(30)  # what is loaded once
+    small, large = peak(lambda: night(numbers[0])), peak(lambda: night(numbers[1]))
+
+    assert large < small + 60 * (numbers[1] - numbers[0])  # bytes a document: not even its hash is kept
