@@ -1,7 +1,7 @@
 """The command line: the only room that prints, and the only place that turns errors into exit codes.
 
-    app.py       the commands, one file a verb: run status failures explain export check retry help
-    options.py   options that several verbs share
+    app.py       the commands, one file a verb: run status failures explain export check retry eval help
+    options.py   options that several verbs share         eval_tables.py  scores and misses, in words
     job.py       command line and job file -> Job
     progress.py  bars on stderr while a run goes      summary.py  what a run did, in words
     stop.py      Ctrl-C and SIGTERM                   screen.py   text, tables and colours for people

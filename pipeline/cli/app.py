@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli import screen
 from pipeline.cli.check import check
+from pipeline.cli.eval import evaluate
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
 from pipeline.cli.failures import failures
@@ -54,4 +55,5 @@ def nightdesk(
 
 for _verb in (run, status, failures, explain, export, check, retry):
     app.command()(_verb)
+app.command("eval")(evaluate)
 app.command("help")(show_help)

@@ -71,6 +71,13 @@ class WorkTable(Part):
             )
         return name
 
+    def recipe_parts(self, recipe_id: str) -> dict[str, str]:
+        """What `recipe` was told. KeyError where there is none of this name."""
+        row = self._one("SELECT parts FROM _recipes WHERE id = ?", (recipe_id,))
+        if row is None:
+            raise KeyError(recipe_id)
+        return dict(json.loads(row[0]))
+
     def pending(self, task: str, recipe_id: str, *, run_id: int | None = None) -> Iterator[Work]:
         """The questions of the task (with `run_id`, of the files that run reads) that are still to be answered.
 

@@ -1,0 +1,96 @@
+"""What each few-shot example is worth: a task is run with all of its examples, and without each of them.
+
+The runs go over labelled documents into databases of their own, in a temporary folder that only the user can read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import Job, JobTask
+from pipeline.errors import UserError
+from pipeline.evaluation import Gold, Report, compare, evaluate, value_types
+from pipeline.prompting import Example, PromptBuilder, Task, load_task
+from pipeline.run import Summary, run
+from pipeline.run.model import open_model
+from pipeline.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """A run without one example (None: with all of them). `gain` and `tokens` are what the example brings and costs."""
+
+    example: int | None
+    f1: float
+    gain: float
+    interval: tuple[float, float]
+    tokens: int
+    seconds: float  # of decoding, a document
+
+
+def worth_of_examples(task: Task, gold: Sequence[Gold], files: Mapping[str, Path], model: str) -> Iterator[Worth]:
+    """First the task as it is, then without each example. Documents that are examples are not scored."""
+    if not task.examples:
+        raise UserError(f"The task {task.name} has no examples.", hint="Write some: nightdesk help tasks.")
+    tokenizer = open_model(model).tokenizer
+    with tempfile.TemporaryDirectory(prefix="nightdesk-examples-") as folder:
+        before, seconds, whole = _run(task, None, gold, files, model, Path(folder) / "all")
+        yield Worth(None, before.micro.normalised.f1, 0.0, (0.0, 0.0), 0, seconds)
+        full = len(PromptBuilder(whole, tokenizer).prefix.tokens)
+        for number in range(1, len(task.examples) + 1):
+            after, seconds, without = _run(task, number, gold, files, model, Path(folder) / str(number))
+            change = compare(after, before).micro  # from without it to with it
+            tokens = full - len(PromptBuilder(without, tokenizer).prefix.tokens)
+            yield Worth(number, after.micro.normalised.f1, change.gain, change.interval, tokens, seconds)
+
+
+def _run(
+    task: Task, leave_out: int | None, gold: Sequence[Gold], files: Mapping[str, Path], model: str, folder: Path
+) -> tuple[Report, float, Task]:
+    """Run the task without one example; its scores, seconds a document, and the task that was run."""
+    kept = [example for number, example in enumerate(task.examples, start=1) if number != leave_out]
+    file = _write(task, kept, folder)
+    inputs = tuple(files[label.id].absolute() for label in gold)
+    job = Job(database=folder / "night.db", model=model, tasks=(JobTask(task=str(file), inputs=inputs),))
+    summary = next((event for event in run(job) if isinstance(event, Summary)), None)
+    with Store.open(job.database, write=False) as store:
+        records = {record.document: record for record in store.records(task.name)}
+        shown = {example.text for example in task.examples}
+        texts = {sha256: store.document(sha256).text.strip() for sha256 in records}
+    scored, predicted = [], {}
+    for label in gold:
+        sha256 = hashlib.sha256(files[label.id].read_bytes()).hexdigest()
+        if texts.get(sha256) in shown:
+            continue
+        scored.append(label)
+        if sha256 in records:
+            predicted[label.id] = records[sha256].values
+    seconds = summary.seconds / max(summary.done, 1) if summary else 0.0
+    return evaluate(scored, predicted, value_types(task.schema.root)), seconds, load_task(str(file))
+
+
+def _write(task: Task, examples: Sequence[Example], folder: Path) -> Path:
+    """The task as a file with these examples. A JSON string is a TOML string but for DEL."""
+    for name in ("prompts", "schemas"):
+        (folder / name).mkdir(parents=True)
+    (folder / "schemas" / f"{task.name}.json").write_text(task.schema.json_schema, "utf-8")
+    lines = [f"instructions = {_toml(task.instructions)}"]
+    for number, example in enumerate(examples):
+        answer = folder / "prompts" / f"answer-{number}.json"
+        answer.write_text(example.answer, "utf-8")
+        lines += ["[[examples]]", f"text = {_toml(example.text)}", f"answer = {_toml(answer.name)}"]
+    lines.append("[options]")
+    for name, value in task.options.model_dump(exclude_none=True).items():
+        lines.append(f"{name} = {_toml(value) if isinstance(value, str) else json.dumps(value)}")
+    file = folder / "prompts" / f"{task.name}.toml"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    return file
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
