@@ -153,6 +153,7 @@ def valid_files():
         **dict.fromkeys((".docm", ".docx", ".dotm", ".dotx"), word),
         **dict.fromkeys((".xlsm", ".xlsx", ".xltm", ".xltx"), excel),
         **dict.fromkeys((".xls", ".xlt"), (FILES / "small.xls").read_bytes()),
+        ".rtf": rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}\pard Receipt\par Total 12,50 \'80\par}",
         ".pdf": _pdf("Receipt\nTotal 12.50", "Page two"),
         ".txt": text.encode("utf-8"),
         ".text": text.encode("utf-16"),
