@@ -52,7 +52,7 @@ class Published:
         """What the validator says; None where it cannot decide."""
         try:
             return _validator(self.schema).is_valid(value)
-        except (Unresolvable, UnknownType, RecursionError, re.error):
+        except (Unresolvable, UnknownType, RecursionError, AttributeError, re.error):
             return None
 
     def rendered(self, value: object) -> str:
@@ -137,7 +137,7 @@ def _for_member(flat: list[dict[str, Any]], name: str) -> Iterator[Any]:
 def _fits(root: Any, branch: Any, value: Any) -> bool:
     try:
         return root.evolve(schema=branch).is_valid(value)
-    except (Unresolvable, UnknownType, RecursionError, re.error):
+    except (Unresolvable, UnknownType, RecursionError, AttributeError, re.error):
         return True
 
 
