@@ -33,7 +33,8 @@ class Shape(Settings):
     ubatch: int = Field(512, ge=32, description="tokens llama.cpp computes at once")
     flash_attention: bool = True
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
-    gpu_layers: int = Field(0, ge=-1, description="-1: all of them")
+    gpu_layers: int | None = Field(None, ge=-1, description="-1: all; default: what the GPU's free memory holds")
+    allow_swap: bool = Field(False, description="start although the memory is too small, and swap")
     forced_tokens: bool = True
 
 

@@ -15,6 +15,7 @@ from pipeline.cli.explain import explain
 from pipeline.cli.export import export
 from pipeline.cli.failures import failures
 from pipeline.cli.help import help as show_help
+from pipeline.cli.models import models
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
@@ -56,4 +57,5 @@ def nightdesk(
 for _verb in (run, status, failures, explain, export, check, retry):
     app.command()(_verb)
 app.command("eval")(evaluate)
+app.add_typer(models, name="models")
 app.command("help")(show_help)

@@ -18,6 +18,7 @@ import pydantic
 from pipeline.cli import options
 from pipeline.config import Job, Settings
 from pipeline.errors import JobError
+from pipeline.models.locate import is_path
 
 Place = tuple[int | str, ...]
 Given = Mapping[Place, object]
@@ -123,7 +124,9 @@ def _seen_from(file: Path, source: str, job: Job, *, model_given: bool) -> Job:
             _require(path, _where(str(file), source, ("tasks", number, "inputs")))
         task = str(seen(entry.task)) if entry.task.endswith(".toml") else entry.task
         tasks.append(entry.model_copy(update={"task": task, "inputs": inputs}))
-    model = job.model if model_given or job.model in _WORKED else str(seen(job.model))
+    model = job.model
+    if not model_given and model not in _WORKED and (is_path(model) or seen(model).exists()):
+        model = str(seen(model))
     return job.model_copy(update={"database": seen(job.database), "model": model, "tasks": tuple(tasks)})
 
 

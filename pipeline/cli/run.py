@@ -34,6 +34,9 @@ def run(
     slots: Annotated[int | None, typer.Option(metavar="N", help="Answers written at the same time.")] = None,
     context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Default: the physical cores.")] = None,
+    allow_swap: Annotated[
+        bool, typer.Option("--allow-swap", help="Start although the model does not fit the memory. Very slow.")
+    ] = False,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Default: 0, the likeliest token.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="For temperatures above 0.")] = None,
     password: Annotated[
@@ -66,6 +69,7 @@ def run(
         ("engine", "shape", "slots"): slots,
         ("engine", "shape", "context"): context,
         ("engine", "shape", "threads"): threads,
+        ("engine", "shape", "allow_swap"): allow_swap or None,
         ("password",): options.passwords(password or [], password_file) or None,
     }
     if jobs.is_job_file(subject, inputs or []):

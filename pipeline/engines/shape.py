@@ -5,21 +5,26 @@ Arithmetic only. The shape decides how fast answers come, never what has to be d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.config import Shape
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelDoesNotFit
+from pipeline.models.gate import gate
 from pipeline.models.gguf import Header
+from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
 FORKS = 32  # alternatives scored in one call
 FORK_CELLS = 256
 BATCH = 2048
 PADDING = 256  # llama.cpp rounds the pool to this
-BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-SHARE = 0.6  # of the free memory that weights and KV cache together may take
+RESERVE = 0.1  # of the free memory, left to everything else that runs meanwhile
+VRAM_RESERVE = 0.1
+
+Measure = Callable[[Header, Sizes], Memory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Machine:
 
     cores: int  # physical ones
     free_memory: int  # bytes
+    free_vram: int = 0  # bytes; 0 also where llama.cpp was built without a GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,51 +46,48 @@ class Resolved:
     sizes: Sizes
 
 
-def kv_bytes_per_token(header: Header, kv_type: str) -> int:
-    """Bytes of one KV cell over all layers, dense attention. An upper bound for sliding windows."""
-    layers = header.block_count or 0
-    heads = header.heads or 1
-    width = (header.embedding_length or 0) // heads
-    kv_heads = header.head_count_kv if header.head_count_kv is not None else heads
-    total = sum(kv_heads) if isinstance(kv_heads, tuple) else kv_heads * layers
-    key, value = header.key_length or width, header.value_length or width
-    return int(total * (key + value) * BYTES[kv_type])
+def usable(machine: Machine) -> int:
+    """Bytes that can be taken without making this machine swap."""
+    return int(machine.free_memory * (1 - RESERVE))
 
 
-def resolve(shape: Shape, header: Header, machine: Machine, *, prefix: int, longest: int, ranked: bool) -> Resolved:
-    """Fill in what the user left open.
+def smallest(context: int) -> Sizes:
+    """The sizes of one answer at a time within this many cells."""
+    return Sizes(-(-context // PADDING) * PADDING, HOLDERS + 1, BATCH, HOLDERS + 1, 512, threads=1)
+
+
+def resolve(
+    shape: Shape,
+    header: Header,
+    machine: Machine,
+    *,
+    prefix: int,
+    longest: int,
+    ranked: bool,
+    measure: Measure = estimate,
+) -> Resolved:
+    """Fill in what the user left open: as many slots as are of use, and fewer where the memory asks for it.
 
     `prefix` is the number of shared tokens over all tasks, `longest` the most tokens of one prompt and its answer
-    without its prefix, `ranked` whether a task scores alternatives. Raises ModelDoesNotFit when the memory cannot
-    hold one prompt.
+    without its prefix, `ranked` whether a task scores alternatives. Raises ModelDoesNotFit when one prompt does not
+    fit, or when it would make the machine swap and `shape.allow_swap` is off.
     """
-    cell = kv_bytes_per_token(header, shape.kv_type)
-    forks, fork_cells = (FORKS, FORK_CELLS) if ranked else (0, 0)
+    allowed = gate(header)
+    forks, fork_cells = (FORKS, FORK_CELLS) if ranked and allowed.coupled else (0, 0)
     fixed = prefix + fork_cells
-    affordable = (machine.free_memory * SHARE - header.tensor_bytes) / cell - PADDING if cell else float("inf")
-    if affordable < fixed + longest:
-        need = header.tensor_bytes + (fixed + longest + PADDING) * cell
+    least = fixed + longest
+    if shape.context is not None and shape.context < least:
         raise ModelDoesNotFit(
-            f"{header.path.name} and one prompt of this job need about {need / 2**30:.1f} GiB; "
-            f"{machine.free_memory / 2**30:.1f} GiB are free, of which Nightdesk takes {SHARE:.0%}.",
-            hint="Close other programs, take a smaller model, or lower chunk_tokens in the task.",
-        )
-    slots = shape.slots or SLOTS
-    cells = shape.context or int(min(fixed + slots * longest, affordable))
-    if cells < fixed + longest:
-        raise ModelDoesNotFit(
-            f"A context of {cells:,} cells is too small: this job needs at least {fixed + longest:,} "
+            f"A context of {shape.context:,} cells is too small: this job needs at least {least:,} "
             f"(shared prompt {prefix:,}, longest prompt and answer {longest:,}).",
             hint="Raise `context`, or lower chunk_tokens in the task.",
         )
-    slots = min(slots, max(1, (cells - fixed) // 64))
-    sequences = HOLDERS + slots + forks
-    return Resolved(
-        slots=slots,
-        forks=forks,
-        fork_cells=fork_cells,
-        sizes=Sizes(
-            cells=-(-cells // PADDING) * PADDING,
+
+    def made(slots: int, cells: int) -> Resolved:
+        slots = min(slots, max(1, (cells - fixed) // 64))
+        sequences = HOLDERS + slots + forks
+        sizes = Sizes(
+            cells=cells,
             max_sequences=sequences,
             max_batch=BATCH,
             max_outputs=max(sequences, fork_cells + 1),
@@ -92,6 +95,83 @@ def resolve(shape: Shape, header: Header, machine: Machine, *, prefix: int, long
             threads=shape.threads or machine.cores,
             kv_type=shape.kv_type,
             flash_attention=shape.flash_attention,
-            gpu_layers=shape.gpu_layers,
-        ),
+            gpu_layers=_gpu_layers(shape, header, machine, cells),
+        )
+        return Resolved(slots, forks, fork_cells, sizes)
+
+    room = usable(machine)
+    slots = shape.slots or SLOTS
+    while True:
+        lowest = _padded(shape.context or least)
+        cells = _most(
+            lowest,
+            _pool(shape, least, fixed + slots * longest, allowed.most_cells),
+            lambda cells, slots=slots: measure(header, made(slots, cells).sizes).total <= room,  # type: ignore[misc]
+        )
+        if cells is not None:
+            return made(slots, cells)
+        if slots == 1:
+            break
+        slots //= 2
+    if shape.allow_swap:
+        return made(shape.slots or 1, lowest)
+    need = measure(header, made(1, lowest).sizes).total
+    raise ModelDoesNotFit(
+        f"{header.path.name} and one prompt of this job need {need / 2**30:.1f} GiB; "
+        f"{machine.free_memory / 2**30:.1f} GiB are free, and {RESERVE:.0%} of that is left to other programs.",
+        hint="See what would fit: nightdesk fit TASK. With --allow-swap it runs anyway, very slowly.",
     )
+
+
+def _pool(shape: Shape, least: int, wanted: int, most: int | None) -> int:
+    """The cells to aim at. A model that changes above `most` stays below it, where one prompt fits there."""
+    if shape.context is not None:
+        return _padded(shape.context)
+    if most is not None and _padded(least) <= most:
+        return min(_padded(wanted), most // PADDING * PADDING)
+    return _padded(wanted)
+
+
+def _padded(cells: int) -> int:
+    return -(-cells // PADDING) * PADDING
+
+
+def _most(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
+    """The largest padded number of cells between the two that fits; None where not even `low` does."""
+    if fits(high):
+        return high
+    if low >= high or not fits(low):
+        return None
+    while high - low > PADDING:
+        middle = _padded((low + high) // 2)
+        if middle >= high:
+            break
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _gpu_layers(shape: Shape, header: Header, machine: Machine, cells: int) -> int:
+    if shape.gpu_layers is not None:
+        return shape.gpu_layers
+    return layers_on_gpu(header, machine.free_vram, cells=cells, kv_type=shape.kv_type) if machine.free_vram else 0
+
+
+def layers_on_gpu(header: Header, free_vram: int, *, cells: int, kv_type: str) -> int:
+    """How many layers fit the free memory of the GPU with their part of the KV cache; -1: all of them.
+
+    What does not fit would spill into the machine's memory, which is slower than leaving the layer on the CPU.
+    llama.cpp moves the output first and then the last layers. The speed this gives is unmeasured.
+    """
+    layers = header.layer_bytes
+    if not layers:
+        return 0
+    cache = int(cells * cell_bytes(header, kv_type) / len(layers))
+    buffers = 512 * 4 * (header.vocabulary_size or 0) // 2 + (256 << 20)  # a call's own work
+    left = free_vram * (1 - VRAM_RESERVE) - buffers - (header.tensor_bytes - sum(layers))
+    moved = 0 if left < 0 else 1
+    for size in reversed(layers):
+        left -= size + cache
+        if left < 0:
+            return moved
+        moved += 1
+    return -1

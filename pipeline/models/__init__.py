@@ -2,7 +2,11 @@
 
 gguf.py         read_header(path), check_model(path): refuses before llama.cpp sees the file
 gguf_layout.py  one file as it lies on the disk
-locate.py       find_model("demo" or a path), sha256_of(path)
+locate.py       find_model("demo", a path or a name on the shelf), sha256_of(path)
+shelf.py        model files that other programs keep on this disk
+inspect.py      what any model file is, and what to do with it;  quantisation.py  how good it is, in one word
+memory.py       how much memory a model takes, from its header
+gate.py         what llama.cpp can do with its architecture
 tokenizer.py    Tokenizer: the vocabulary of a GGUF file; the one door to llama_cpp in this room
 byte_tokenizer.py  ByteTokenizer: bytes are tokens; for the scripted engine and the tests
 markup.py       special tokens: found in templates, broken in documents

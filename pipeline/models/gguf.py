@@ -51,6 +51,8 @@ class Header:
     value_length: int | None
     sliding_window: int | None
     vocabulary_size: int | None
+    layer_bytes: tuple[int, ...]  # of the tensors of each layer
+    long_rope: bool  # two sets of RoPE factors: for contexts within the first one, and beyond
     chat_template: str | None = field(repr=False)
     metadata: dict[str, Scalar | tuple[Scalar, ...]] = field(repr=False)
 
@@ -195,9 +197,16 @@ def _header(path: Path, parts: list[Part]) -> Header:
         value_length=number("attention.value_length") or default_length,
         sliding_window=number("attention.sliding_window"),
         vocabulary_size=first.lengths.get("tokenizer.ggml.tokens") or number("vocab_size"),
+        layer_bytes=_by_layer(parts),
+        long_rope=any(part.long_rope for part in parts),
         chat_template=template if isinstance(template, str) and template.strip() else None,
         metadata=data,
     )
+
+
+def _by_layer(parts: list[Part]) -> tuple[int, ...]:
+    numbers = {number for part in parts for number in part.bytes_by_layer}
+    return tuple(sum(part.bytes_by_layer.get(number, 0) for part in parts) for number in sorted(numbers))
 
 
 def _kind(part: Part, tensors: int) -> Kind:

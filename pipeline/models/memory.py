@@ -1,0 +1,153 @@
+"""How much memory a model takes, from its header alone: the weights, the KV cache, recurrent states, buffers.
+
+`engines.dry_run` asks llama.cpp itself; this formula is for tables over many files and for when that fails. It knows
+grouped heads, heads that differ by layer, layers that share a cache, sliding windows of other head sizes, multi-head
+latent attention (one narrow cache, no values) and recurrent layers, whose size depends on the sequences and not on
+the context. Knows nothing of tasks or machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.models.gguf import Header
+
+KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}  # bytes an element
+PROGRAM = 68 << 20  # measured: the process and its libraries without what they load
+_STATE = 4  # bytes of an element of a recurrent state, always F32
+_FULL_ATTENTION_INTERVAL = 4  # llama.cpp's default where the file does not say
+
+
+class ContextSizes(Protocol):
+    """The sizes of a context that decide its memory; `engines.sizes.Sizes` is one."""
+
+    @property
+    def cells(self) -> int: ...  # noqa: D102
+    @property
+    def max_sequences(self) -> int: ...  # noqa: D102
+    @property
+    def max_outputs(self) -> int: ...  # noqa: D102
+    @property
+    def ubatch(self) -> int: ...  # noqa: D102
+    @property
+    def kv_type(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes by purpose. `exact`: llama.cpp said so."""
+
+    weights: int
+    cache: int  # KV cells and recurrent states
+    compute: int  # what a decode call works in
+    outputs: int  # logits on their way to us
+    program: int = PROGRAM
+    exact: bool = False
+
+    @property
+    def total(self) -> int:
+        """Everything together."""
+        return self.weights + self.cache + self.compute + self.outputs + self.program
+
+
+def estimate(header: Header, sizes: ContextSizes) -> Memory:
+    """The formula."""
+    cache = sizes.cells * cell_bytes(header, sizes.kv_type) + sizes.max_sequences * state_bytes(header)
+    return Memory(header.tensor_bytes, int(cache), _compute(header, sizes), output_bytes(header, sizes))
+
+
+def output_bytes(header: Header, sizes: ContextSizes) -> int:
+    """llama.cpp makes room for few rows of logits first, and for all of them when a call asks for them."""
+    return sizes.max_outputs * (header.vocabulary_size or 0) * 4
+
+
+def cell_bytes(header: Header, kv_type: str) -> float:
+    """Bytes of one KV cell over all layers."""
+    number = _Numbers(header)
+    layers = header.block_count or 0
+    if number("attention.key_length_mla"):
+        latent, rotary = number("attention.kv_lora_rank"), number("rope.dimension_count")
+        return layers * (header.key_length or latent + rotary) * KV_BYTES[kv_type]
+    heads = header.head_count_kv if header.head_count_kv is not None else header.heads or 1
+    by_layer = list(heads) if isinstance(heads, tuple) else [heads] * layers
+    by_layer = by_layer[: layers - number("attention.shared_kv_layers")]
+    width = (header.key_length or 0) + (header.value_length or 0)
+    narrow = number("attention.key_length_swa") + number("attention.value_length_swa")
+    slides = _sliding(header, layers)
+    recurrent = _recurrent(header, layers)
+    both = header.architecture == "falcon-h1"  # each layer attends and recurs
+    elements = sum(
+        count * (narrow if narrow and slides[layer] else width)
+        for layer, count in enumerate(by_layer)
+        if both or not recurrent[layer]
+    )
+    return elements * KV_BYTES[kv_type]
+
+
+def state_bytes(header: Header) -> int:
+    """Bytes of the recurrent states of one sequence over all layers; 0 for models that only attend."""
+    layers = header.block_count or 0
+    return sum(_recurrent(header, layers)) * _layer_state(header) * _STATE
+
+
+def _layer_state(header: Header) -> int:
+    """Elements of one layer's state, as llama.cpp's n_embd_r + n_embd_s."""
+    number, width = _Numbers(header), header.embedding_length or 0
+    if head := number("wkv.head_size"):
+        return (number("token_shift_count") or 2) * width + width * head
+    if steps := number("shortconv.l_cache"):
+        return width * (steps - 1)
+    if head := number("kda.head_dim"):
+        inner = (header.heads or 0) * head
+        return 3 * (number("ssm.conv_kernel") - 1) * inner + head * inner
+    inner, state = number("ssm.inner_size"), number("ssm.state_size")
+    convolved = inner + 2 * number("ssm.group_count") * state
+    return max(0, number("ssm.conv_kernel") - 1) * convolved + state * inner
+
+
+def _recurrent(header: Header, layers: int) -> list[bool]:
+    """Which layers keep a state."""
+    if not _layer_state(header):
+        return [False] * layers
+    heads = header.head_count_kv
+    if header.architecture == "falcon-h1" or not heads:
+        return [True] * layers
+    if isinstance(heads, tuple):
+        feeds = header.metadata.get(f"{header.architecture}.feed_forward_length")
+        fed = feeds if header.architecture.startswith("nemotron") and isinstance(feeds, tuple) else (0,) * layers
+        return [count == 0 and not fed[layer] for layer, count in enumerate(heads[:layers])]
+    if header.architecture.startswith(("mamba", "rwkv", "arwkv")):
+        return [True] * layers
+    every = _Numbers(header)("full_attention_interval") or _FULL_ATTENTION_INTERVAL
+    return [(layer + 1) % every != 0 for layer in range(layers)]
+
+
+def _sliding(header: Header, layers: int) -> list[bool]:
+    pattern = header.metadata.get(f"{header.architecture}.attention.sliding_window_pattern")
+    if isinstance(pattern, tuple):
+        return [bool(each) for each in pattern[:layers]] + [False] * (layers - len(pattern))
+    return [False] * layers
+
+
+def _compute(header: Header, sizes: ContextSizes) -> int:
+    """Roughly: the largest of the stages of a call, and the mask over all cells."""
+    number, width = _Numbers(header), header.embedding_length or 0
+    rows = min(sizes.ubatch, sizes.cells) + 8
+    fed = max(number("feed_forward_length"), number("expert_feed_forward_length") * number("expert_used_count"))
+    attends = (header.heads or 0) * ((header.key_length or 0) + (header.value_length or 0))
+    inside = rows * 4 * (4 * width + max(2 * fed, 2 * attends, 4 * number("ssm.inner_size")))
+    ends = sizes.max_outputs * 4 * ((header.vocabulary_size or 0) + 2 * width)
+    return max(inside, ends) + sizes.cells * rows * 2
+
+
+class _Numbers:
+    """A model's own keys as whole numbers: 0 where there is none, the largest of one a layer."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+
+    def __call__(self, key: str) -> int:
+        value = self._header.metadata.get(f"{self._header.architecture}.{key}", 0)
+        values = value if isinstance(value, tuple) else (value,)
+        return max((int(each) for each in values if isinstance(each, int)), default=0)

@@ -1,0 +1,207 @@
+"""The shape of an engine: as large as is of use, never so large that the machine swaps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.config import Shape
+from pipeline.engines.shape import FORK_CELLS, PADDING, SLOTS, Machine, layers_on_gpu, resolve, usable
+from pipeline.errors import ModelDoesNotFit
+from pipeline.models.gguf import Header
+from pipeline.models.memory import cell_bytes, estimate
+
+GIB = 1 << 30
+HEADER = Header(
+    path=Path("model.gguf"),
+    kind="model",
+    version=3,
+    byte_order="little",
+    architecture="llama",
+    name="Model",
+    quantisation="Q8_0",
+    parameters=3_000_000_000,
+    tensors=300,
+    size=3 * GIB,
+    tensor_bytes=3 * GIB,
+    files=(Path("model.gguf"),),
+    block_count=32,
+    context_length=32768,
+    embedding_length=2048,
+    heads=16,
+    head_count_kv=8,
+    key_length=128,
+    value_length=128,
+    sliding_window=None,
+    vocabulary_size=128_000,
+    layer_bytes=(90 << 20,) * 32,
+    long_rope=False,
+    chat_template=None,
+    metadata={},
+)
+MUCH = Machine(cores=4, free_memory=64 * GIB)
+
+
+def total(header: Header, shape: object) -> int:
+    return estimate(header, shape.sizes).total  # type: ignore[attr-defined]
+
+
+def test_with_enough_memory_every_slot_holds_the_longest_prompt() -> None:
+    shape = resolve(Shape(), HEADER, MUCH, prefix=1000, longest=700, ranked=False)
+
+    assert shape.slots == SLOTS
+    assert shape.sizes.cells >= 1000 + SLOTS * 700
+    assert shape.sizes.cells % PADDING == 0
+    assert shape.forks == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    free=st.integers(1, 40),
+    prefix=st.integers(0, 8000),
+    longest=st.integers(64, 8000),
+    ranked=st.booleans(),
+    slots=st.none() | st.integers(1, 200),
+)
+def test_what_is_chosen_fits_or_it_is_refused(
+    free: int, prefix: int, longest: int, ranked: bool, slots: int | None
+) -> None:
+    machine = Machine(4, free * GIB)
+    try:
+        shape = resolve(Shape(slots=slots), HEADER, machine, prefix=prefix, longest=longest, ranked=ranked)
+    except ModelDoesNotFit:
+        one = resolve(Shape(slots=1, allow_swap=True), HEADER, machine, prefix=prefix, longest=longest, ranked=ranked)
+        assert total(HEADER, one) > usable(machine)
+        return
+    assert total(HEADER, shape) <= usable(machine)
+    assert shape.sizes.cells >= prefix + longest + (FORK_CELLS if ranked else 0)
+    assert shape.sizes.max_sequences <= shape.sizes.max_batch
+    assert shape.sizes.max_sequences <= shape.sizes.max_outputs
+    assert shape.slots >= 1
+
+
+def test_less_memory_makes_a_smaller_pool_and_then_fewer_slots() -> None:
+    pools = []
+    for free in (16, 6, 5, 4.7):
+        shape = resolve(Shape(), HEADER, Machine(4, int(free * GIB)), prefix=1000, longest=1000, ranked=False)
+        pools.append(shape.sizes.cells)
+
+    assert pools == sorted(pools, reverse=True)
+    assert len(set(pools)) > 2
+
+
+def test_what_would_swap_is_refused_with_both_numbers_and_allowed_on_demand() -> None:
+    machine = Machine(4, 3 * GIB)
+    with pytest.raises(ModelDoesNotFit, match=r"need 3\.\d GiB; 3\.0 GiB are free, and 10%") as raised:
+        resolve(Shape(), HEADER, machine, prefix=1000, longest=1000, ranked=False)
+    assert "--allow-swap" in raised.value.hint
+
+    shape = resolve(Shape(allow_swap=True), HEADER, machine, prefix=1000, longest=1000, ranked=False)
+    assert shape.slots == 1
+
+
+def test_a_context_that_is_too_large_for_the_memory_is_refused_too() -> None:
+    with pytest.raises(ModelDoesNotFit, match="are free"):
+        resolve(Shape(context=1 << 20), HEADER, Machine(4, 8 * GIB), prefix=0, longest=100, ranked=False)
+
+
+def test_a_context_below_one_prompt_is_refused() -> None:
+    with pytest.raises(ModelDoesNotFit, match="at least 1,100"):
+        resolve(Shape(context=512), HEADER, MUCH, prefix=1000, longest=100, ranked=False)
+
+
+def test_what_llama_cpp_measures_wins_over_the_formula() -> None:
+    asked = []
+
+    def measure(header: Header, sizes: object) -> object:
+        asked.append(sizes)
+        return replace(estimate(header, sizes), compute=50 * GIB)  # type: ignore[arg-type]
+
+    with pytest.raises(ModelDoesNotFit):
+        resolve(Shape(), HEADER, Machine(4, 40 * GIB), prefix=0, longest=100, ranked=False, measure=measure)  # type: ignore[arg-type]
+    assert asked
+
+
+def test_a_quantised_cache_holds_more() -> None:
+    machine = Machine(4, 5 * GIB)
+    pools = [
+        resolve(Shape(kv_type=kind), HEADER, machine, prefix=2000, longest=4000, ranked=False).sizes.cells
+        for kind in ("f16", "q8_0", "q4_0")
+    ]
+
+    assert pools[0] < pools[1] < pools[2]
+
+
+def longrope(original: int) -> Header:
+    return replace(
+        HEADER,
+        architecture="phi3",
+        long_rope=True,
+        metadata={"phi3.rope.scaling.original_context_length": original},
+    )
+
+
+def test_a_longrope_pool_stays_within_the_first_context_where_one_prompt_does() -> None:
+    inside = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=1000, ranked=True)
+    beyond = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=5000, ranked=True)
+
+    assert inside.sizes.cells == 4096
+    assert beyond.sizes.cells > 6000
+
+
+def test_a_recurrent_model_ranks_nothing_and_its_states_count() -> None:
+    mamba = replace(
+        HEADER,
+        architecture="mamba2",
+        head_count_kv=0,
+        metadata={
+            "mamba2.ssm.inner_size": 4096,
+            "mamba2.ssm.state_size": 128,
+            "mamba2.ssm.conv_kernel": 4,
+            "mamba2.ssm.group_count": 1,
+        },
+    )
+    shape = resolve(Shape(), mamba, MUCH, prefix=100, longest=1000, ranked=True)
+
+    assert shape.forks == 0
+    assert shape.fork_cells == 0
+    state = (3 * (4096 + 2 * 128) + 128 * 4096) * 4
+    assert estimate(mamba, shape.sizes).cache == shape.sizes.max_sequences * 32 * state
+
+
+# --- layers on a GPU
+
+
+def test_no_gpu_takes_no_layers() -> None:
+    assert resolve(Shape(), HEADER, MUCH, prefix=0, longest=100, ranked=False).sizes.gpu_layers == 0
+
+
+def test_a_large_gpu_takes_all_and_what_was_asked_for_is_kept() -> None:
+    machine = replace(MUCH, free_vram=24 * GIB)
+
+    assert resolve(Shape(), HEADER, machine, prefix=0, longest=100, ranked=False).sizes.gpu_layers == -1
+    assert resolve(Shape(gpu_layers=7), HEADER, machine, prefix=0, longest=100, ranked=False).sizes.gpu_layers == 7
+
+
+@settings(max_examples=60, deadline=None)
+@given(free=st.integers(0, 8 * GIB), cells=st.integers(256, 60_000))
+def test_the_layers_on_the_gpu_never_take_more_than_is_free(free: int, cells: int) -> None:
+    layers = layers_on_gpu(HEADER, free, cells=cells, kv_type="f16")
+
+    moved = 33 if layers == -1 else layers  # the output is the first
+    weights = sum(HEADER.layer_bytes[32 - max(0, moved - 1) :]) if moved > 1 else 0
+    cache = cell_bytes(HEADER, "f16") * cells / 32 * max(0, moved - 1)
+    assert (weights + cache < free) or moved <= 1
+    assert moved == 0 or HEADER.tensor_bytes - sum(HEADER.layer_bytes) < free
+
+
+def test_more_memory_never_means_fewer_layers() -> None:
+    counts = [layers_on_gpu(HEADER, free << 28, cells=4096, kv_type="f16") % 34 for free in range(40)]
+
+    assert counts == sorted(counts)
+    assert counts[0] == 0
+    assert counts[-1] == 33
