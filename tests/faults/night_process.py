@@ -1,0 +1,156 @@
+"""Runs the command in processes of its own, each with a fault at a chosen statement. Run as a script.
+
+Python and the package are loaded once; each request (a JSON line on stdin) forks, so that a hundred killed processes
+take seconds. The fault is put in from outside, around the one place where statements are run: the package knows
+nothing of it. Answers (a JSON line on stdout): the exit code (negative: the signal), what was printed, and how many
+statements were run, where the process lived to say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli import call
+from pipeline.errors import NightdeskError
+from pipeline.run import intake
+from pipeline.store import connection
+from pipeline.store.connection import Connection
+
+kept: list[object] = []  # connections that hold locks
+
+
+def kill(_: Connection) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt(_: Connection) -> None:
+    raise KeyboardInterrupt
+
+
+def lock(ours: Connection) -> None:
+    """Another program begins to write, and goes on writing."""
+    connection.BUSY_SECONDS = 0
+    if not ours.in_transaction:
+        other = sqlite3.connect(ours.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        kept.append(other)
+        sqlite3.Connection.execute(ours, "PRAGMA busy_timeout = 0")
+
+
+def fill(ours: Connection) -> None:
+    """The disk takes a few pages more."""
+    (pages,) = sqlite3.Connection.execute(ours, "PRAGMA page_count").fetchone()
+    sqlite3.Connection.execute(ours, f"PRAGMA max_page_count = {pages + 2}")
+
+
+def limit(ours: Connection) -> None:
+    """No file may grow over its size: what a quota does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    size = max(path.stat().st_size for path in ours.path.parent.glob(ours.path.name + "*"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def vanish(ours: Connection) -> None:
+    """Somebody removes the database while it is written."""
+    for path in ours.path.parent.glob(ours.path.name + "*"):
+        path.unlink()
+
+
+FAULTS = {fault.__name__: fault for fault in (kill, interrupt, lock, fill, limit, vanish)}
+
+
+class ReaderHere:
+    """A reading worker without a process."""
+
+    def __init__(self, handler: Any, **_limits: object) -> None:
+        self.ask = handler
+
+    def close(self) -> None:
+        pass
+
+
+def map_here(handler: Any, requests: Any, **_limits: object) -> Iterator[tuple[Any, Any]]:
+    for request in requests:
+        try:
+            yield request, handler(request)
+        except NightdeskError as error:
+            yield request, error
+
+
+def work(request: dict[str, Any], count: Path) -> int:
+    """The forked process: the command, with its fault."""
+    statements = 0
+    plain, plain_many = Connection.execute, Connection.executemany
+
+    def counted(self: Connection) -> None:
+        nonlocal statements
+        statements += 1
+        if statements == request.get("at"):
+            FAULTS[request["fault"]](self)
+
+    def execute(self: Connection, sql: str, parameters: Any = (), /) -> Any:
+        counted(self)
+        # A killed process loses nothing that it gave to the system; only a power cut would.
+        return plain(self, sql.replace("synchronous = FULL", "synchronous = OFF"), parameters)
+
+    def executemany(self: Connection, sql: str, parameters: Any, /) -> Any:
+        counted(self)
+        return plain_many(self, sql, parameters)
+
+    Connection.execute, Connection.executemany = execute, executemany  # type: ignore[method-assign]
+    if not request.get("real_readers"):
+        intake.map_ordered, intake.Worker = map_here, ReaderHere  # type: ignore[assignment, misc]
+    os.chdir(request["cwd"])
+    if "user" in request:
+        os.setgid(request["user"])
+        os.setuid(request["user"])
+    code = call(request["args"])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    count.write_text(str(statements))
+    return code
+
+
+def serve(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    out, count = folder / "out", folder / "count"
+    count.write_text("0")
+    count.chmod(0o666)
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(handle, 1)
+            os.dup2(handle, 2)
+            code = work(request, count)
+        finally:
+            os._exit(code)
+    if "after" in request:
+        time.sleep(request["after"])
+        os.kill(pid, signal.SIGKILL)  # not yet waited for: the id is still its own
+    _, status = os.waitpid(pid, 0)
+    said = out.read_text(errors="replace")
+    return {"code": os.waitstatus_to_exitcode(status), "said": said, "statements": int(count.read_text())}
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")  # numpy's threads were started before the fork; nothing uses them there
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for line in sys.stdin:
+            print(json.dumps(serve(json.loads(line), Path(folder))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
