@@ -5,10 +5,12 @@ Settings of shape (slots, threads, batch sizes) change speed, not answers' meani
 
 from __future__ import annotations
 
+import datetime
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Settings(BaseModel):
@@ -47,6 +49,41 @@ class EngineSettings(Settings):
     shape: Shape = Shape()
 
 
+def _duration(value: object) -> object:
+    """`6h`, `90m`, `1h30m`, `45s` or `90d`."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?\s*", value)
+    if found is None or not any(found.groups()):
+        raise ValueError("expected a duration such as 6h, 90m or 1h30m")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _time_of_day(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("expected a time of day such as 06:00")
+    return value.rjust(5, "0") if isinstance(value, str) else value
+
+
+Duration = Annotated[datetime.timedelta, BeforeValidator(_duration)]
+"""A time span; text is read as `1h30m`."""
+TimeOfDay = Annotated[datetime.time, BeforeValidator(_time_of_day)]
+"""A time of day on this machine's clock; text is read as `06:00`."""
+
+
+class Night(Settings):
+    """When a run ends although work is left. None of it changes an answer."""
+
+    until: TimeOfDay | None = None
+    max_duration: Duration | None = Field(None, gt=datetime.timedelta(0))
+    max_documents: int | None = Field(None, ge=1, description="documents that are begun")
+    document_tokens: int | None = Field(None, ge=1, description="of one document and task in one run; the rest waits")
+    grace: Duration = Field(datetime.timedelta(minutes=2), description="for what was begun when the night ends")
+    only_on_ac: bool = Field(False, description="stop when the machine runs on battery")
+    nice: int | None = Field(None, ge=0, le=19, description="let other programs go first")
+
+
 class JobTask(Settings):
     """One task of a job file and the files it reads."""
 
@@ -61,5 +98,6 @@ class Job(Settings):
     model: str = Field("demo", description="a path, or `demo`")
     tasks: tuple[JobTask, ...] = Field(min_length=1)
     engine: EngineSettings = EngineSettings()
+    night: Night = Night()
     password: tuple[str, ...] = Field((), description="tried on encrypted PDFs", repr=False)
     limit: int | None = Field(None, ge=1, description="try this many random documents only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Generator, Sequence
@@ -39,6 +40,11 @@ def run(
     ] = False,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Default: 0, the likeliest token.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="For temperatures above 0.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="06:00", help="Stop at this time, and say what is left.")] = None,
+    max_duration: Annotated[str | None, typer.Option(metavar="6h", help="Stop after this time.")] = None,
+    max_documents: Annotated[int | None, typer.Option(metavar="N", help="Begin no more documents than these.")] = None,
+    only_on_ac: Annotated[bool, typer.Option("--only-on-ac", help="Stop when the machine runs on battery.")] = False,
+    nice: Annotated[int | None, typer.Option(metavar="N", help="Let other programs go first: 1 to 19.")] = None,
     password: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="For encrypted PDFs; may be repeated. Others may see it.")
     ] = None,
@@ -55,7 +61,7 @@ def run(
     Examples:
       nightdesk run receipts scans/ --db night.db
       nightdesk run receipts scans/ --limit 20 --model ~/models/qwen3-4b-q8_0.gguf
-      nightdesk run night.toml
+      nightdesk run night.toml --until 06:00
     """
     from pipeline.cli import job as jobs
 
@@ -70,6 +76,11 @@ def run(
         ("engine", "shape", "context"): context,
         ("engine", "shape", "threads"): threads,
         ("engine", "shape", "allow_swap"): allow_swap or None,
+        ("night", "until"): until,
+        ("night", "max_duration"): max_duration,
+        ("night", "max_documents"): max_documents,
+        ("night", "only_on_ac"): only_on_ac or None,
+        ("night", "nice"): nice,
         ("password",): options.passwords(password or [], password_file) or None,
     }
     if jobs.is_job_file(subject, inputs or []):
@@ -87,7 +98,12 @@ def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
     from pipeline.cli.summary import Tally, lines
     from pipeline.run import run as story
     from pipeline.run.events import Event, Opened
+    from pipeline.run.surroundings import synchronised
 
+    if job.night.nice is not None:
+        os.nice(job.night.nice)
+    if (service := synchronised(job.database)) and not quiet:
+        screen.note(f"{screen.safe(str(job.database))} lies in a folder that {service} copies to other machines.")
     tally = Tally()
     extracting = False
     with Stop(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
@@ -100,7 +116,7 @@ def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
                 events.throw(KeyboardInterrupt())
     screen.out(*lines(tally, job))
     codes = [0]
-    if stop.halt is not Halt.NO and tally.summary is not None and tally.summary.left > 0:
+    if tally.summary is not None and tally.summary.state == "stopped":
         codes.append(Interrupted.exit_code if stop.halt is Halt.NOW else Stopped.exit_code)
     if tally.failures:
         codes.append(ItemError.exit_code)

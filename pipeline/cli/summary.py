@@ -76,8 +76,12 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
     if summary.done and summary.seconds > 0:
         speed = summary.done / summary.seconds * 3600
         yield f"Extracting took {duration(summary.seconds)}: {speed:,.0f} documents per hour."
-    if summary.left > 0:
-        yield f"Left to do: {counted(summary.left, 'chunk')}. Run the same command again to go on."
+    if summary.state == "stopped":
+        if summary.reason:
+            yield f"The night ended: {summary.reason}."
+        left = [(summary.unread, "file to read"), (summary.left, "chunk")]
+        said = listed([counted(number, noun) for number, noun in left if number]) if any(n for n, _ in left) else ""
+        yield f"Left to do: {said or 'to look at more files'}. Run the same command again to go on."
     yield from _next(tally, job)
 
 
@@ -127,6 +131,6 @@ def _next(tally: Tally, job: Job) -> Iterator[str]:
 def _short(path: Path) -> Path:
     """The path from the working directory, where it lies below it."""
     try:
-        return path.absolute().relative_to(Path.cwd())
+        return path.resolve().relative_to(Path.cwd().resolve())
     except ValueError:
         return path

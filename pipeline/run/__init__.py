@@ -5,16 +5,18 @@ again does what is missing.
 
     events.py   what a run tells          extract.py  a task's prompts, answers, records
     intake.py   files -> documents        records.py  answers -> one record a document
-    model.py    the model and its engine
+    model.py    the model and its engine      night.py    when a run ends although work is left
 """
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from pipeline.engines import never
 from pipeline.errors import JobError
 from pipeline.prompting import PromptBuilder, Task, load_task
 from pipeline.readers import ReadOptions
+from pipeline.run.awake import awake
 from pipeline.run.events import (
     Answered,
     Event,
@@ -39,6 +42,7 @@ from pipeline.run.events import (
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake, chunking_id
 from pipeline.run.model import Model, machine, open_model
+from pipeline.run.night import NightsEnd
 from pipeline.schema import any_extractive
 from pipeline.store import RunInfo, Store
 
@@ -60,9 +64,10 @@ def run(
     builders = {name: PromptBuilder(task, model.tokenizer) for name, task in tasks.items()}
     for builder in builders.values():
         builder.check_fits(model.context)
-    with Store.open(job.database) as store:
+    end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
+    with Store.open(job.database) as store, nullcontext() if dry_run else awake():
         run_id = store.begin_run(_info(job, model, command))
-        yield from _Run(job, store, run_id, model, builders, inputs, should_stop).story(dry_run)
+        yield from _Run(job, store, run_id, model, builders, inputs, end).story(dry_run)
 
 
 def _tasks(job: Job) -> tuple[dict[str, Task], list[tuple[str, tuple[Path, ...]]]]:
@@ -91,7 +96,7 @@ class _Run:
         model: Model,
         builders: dict[str, PromptBuilder],
         inputs: Sequence[tuple[str, Sequence[Path]]],
-        should_stop: Callable[[], Halt],
+        end: NightsEnd,
     ) -> None:
         self._job = job
         self._inputs = inputs
@@ -99,7 +104,8 @@ class _Run:
         self._run_id = run_id
         self._model = model
         self._builders = builders
-        self._should_stop = should_stop
+        self._end = end
+        self._cut_short = False
         self._summary = Summary(run_id, "done")
 
     def story(self, dry_run: bool) -> Iterator[Event]:
@@ -110,7 +116,7 @@ class _Run:
                 self._count(event)
                 yield event
             state = "planned" if dry_run else self._state()
-            self._summary = replace(self._summary, expected_seconds=self._expected())
+            self._summary = replace(self._summary, expected_seconds=self._expected(), reason=self._end.reason)
         except KeyboardInterrupt:
             state = "interrupted"
             raise
@@ -130,19 +136,28 @@ class _Run:
     def _events(self, dry_run: bool) -> Iterator[Event]:
         yield Opened(self._run_id, self._model.name, "")
         intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password), workers=machine().cores)
-        yield from intake.look(self._inputs, self._job.limit)
+        yield from self._read(intake)
         runs = []
         for name, builder in self._builders.items():
             options = builder.task.options
             cutting = chunking_id(options, self._model.tokenizer)
             recipe = self._store.recipe(name, self._recipe_parts(builder, cutting))
-            yield from intake.cut(name, cutting, options, self._model.tokenizer)
+            if self._end() is not Halt.NOW:
+                yield from intake.cut(name, cutting, options, self._model.tokenizer)
             task_run = TaskRun(self._store, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine)
             self._store.define_task(self._run_id, name, builder.task.schema.root, recipe)
             yield task_run.plan()
             runs.append(task_run)
-        if not dry_run:
+        if not dry_run and not self._cut_short:
             yield from self._extract(runs)
+
+    def _read(self, intake: Intake) -> Iterator[Event]:
+        """Look at the files and read what is new, as far as the night goes."""
+        for event in intake.look(self._inputs, self._job.limit):
+            yield event
+            if self._end() is not Halt.NO:
+                self._cut_short = True
+                return
 
     def _extract(self, runs: list[TaskRun]) -> Iterator[Event]:
         for task_run in runs:
@@ -159,8 +174,8 @@ class _Run:
         try:
             self._store.note_shape(self._run_id, shape)
             yield Opened(self._run_id, self._model.name, shape)
-            prompts = planner.order([task_run.prompts() for task_run in runs])
-            for completion in engine.run(prompts, self._should_stop):
+            prompts = planner.order([task_run.prompts(self._end.admits) for task_run in runs])
+            for completion in engine.run(prompts, self._end):
                 owner = next(r for r in runs if r.owns(completion.work_key))
                 yield from owner.save(completion)
         finally:
@@ -188,7 +203,9 @@ class _Run:
             case Failed():
                 s = replace(s, failed=s.failed + 1)
             case Looked():
-                s = replace(s, gone=event.gone)
+                s = replace(s, gone=event.gone, unread=event.to_read)
+            case FileRead():
+                s = replace(s, unread=s.unread - 1)
         self._summary = s
 
     def _expected(self) -> float | None:
@@ -200,7 +217,7 @@ class _Run:
         return sum(plan.tokens + plan.work * answer + plan.prefix for plan in self._summary.plans) / tokens_a_second
 
     def _state(self) -> str:
-        if self._summary.left > 0:
+        if self._cut_short or self._summary.left > 0:
             return "stopped"
         return "failures" if self._summary.failed else "done"
 

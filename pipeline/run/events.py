@@ -82,6 +82,8 @@ class Summary:
     current: int = 0  # skipped, because nothing changed
     gone: int = 0
     left: int = 0  # pieces of work that were not begun
+    unread: int = 0  # files that were not reached, where the run was stopped while it read
+    reason: str = ""  # what ended the night before the work did
     counts: Counts = Counts()
     decode_calls: int = 0
     seconds: float = 0.0  # of extracting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.config import EngineSettings
 from pipeline.data import Completion, Document, Extraction, Failure, Prompt, Stop
@@ -51,10 +51,12 @@ class TaskRun:
             prefix=len(self.builder.prefix.tokens),
         )
 
-    def prompts(self) -> Iterator[Prompt]:
-        """The questions to ask, made when they are asked for."""
+    def prompts(self, admits: Callable[[str, Work], bool]) -> Iterator[Prompt]:
+        """The questions to ask, made when they are asked for; those that `admits` turns down wait for another run."""
         sampling = self._settings.sampling
         for work in self._store.pending(self.task.name, self._recipe, run_id=self._run_id):
+            if not admits(self.task.name, work):
+                continue
             text = self._text(work)
             prompt = self.builder.prompt(text, work.work_key, temperature=sampling.temperature, seed=sampling.seed)
             self._in_flight[work.work_key] = work

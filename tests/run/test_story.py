@@ -275,7 +275,7 @@ def test_draining_leaves_the_rest_pending_and_the_next_run_does_it(nights):
     nights.letters(30)
     asked = itertools.count()
 
-    outcome = nights.run(stop=lambda: Halt.DRAIN if next(asked) > 6 else Halt.NO, shape=Shape(slots=2))
+    outcome = nights.run(stop=lambda: Halt.DRAIN if next(asked) > 40 else Halt.NO, shape=Shape(slots=2))
 
     assert outcome.summary.state == "stopped"
     assert 0 < outcome.recorded < 30

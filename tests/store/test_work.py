@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.data import Completion, Counts, Document, Extraction, Failure, Page, Stop, fingerprint
 from pipeline.store import FileRow, recipe_id, work_key
-from pipeline.store.work import COMPLETED, ENTER_NEW_WORK, FIRST_PLACE, NEXT_WORK, UNMERGED
+from pipeline.store.work import COMPLETED, ENTER_NEW_WORK, FIRST_PLACE, NEXT_WORK, UNMERGED, WORK_ORDER
 
 
 def failure(work, task="receipts", stage="decode"):
@@ -275,7 +275,8 @@ def plan_of(store, sql, parameters):
     ("sql", "walks"),
     [
         (ENTER_NEW_WORK, {"c", "d"}),  # every chunk is looked at once a run
-        (NEXT_WORK, set()),
+        (NEXT_WORK, {"json_each"}),  # a page of ids
+        (WORK_ORDER, {"c", "place"}),  # once a run, as the first
         (FIRST_PLACE, set()),
         (COMPLETED, set()),
         (UNMERGED, set()),
@@ -286,7 +287,7 @@ def test_no_query_walks_a_table_once_for_each_document(store, night, sql, walks)
     with store.atomic():
         many(store, night, 200)
     store.db.conn.create_function("work_key", 2, work_key, deterministic=True)
-    names = ("task", "recipe", "chunking", "only", "last", "tries", "page", "text_hash", "key")
+    names = ("task", "recipe", "chunking", "only", "last", "tries", "page", "text_hash", "key", "numbers")
     steps = [step.split(" USING ") for step in plan_of(store, sql, dict.fromkeys(names))]
     walked = {step[0].split()[1] for step in steps if step[0].startswith("SCAN")}
 

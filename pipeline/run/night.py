@@ -1,0 +1,94 @@
+"""When a night ends: a time, a duration, a number of documents, or the mains lead pulled out.
+
+The clock counts the time that the machine slept, and setting the time of day does not move it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+
+import psutil
+
+from pipeline.batching import Halt
+from pipeline.config import Night
+from pipeline.store import Work
+
+_AC_GLANCE = 10.0  # seconds between two looks at the battery
+
+
+def clock() -> float:
+    """Seconds that pass, also while the machine sleeps."""
+    # macOS counts sleep in CLOCK_MONOTONIC.
+    which = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if which is None else time.clock_gettime(which)
+
+
+def seconds_until(wanted: datetime.time, now: datetime.datetime) -> float:
+    """From `now` to the next time that clocks here show `wanted`; summer time is taken into account."""
+    local = now.astimezone()
+    day = local.date()
+    end = datetime.datetime.combine(day, wanted).astimezone()
+    if end <= local:
+        end = datetime.datetime.combine(day + datetime.timedelta(days=1), wanted).astimezone()
+    return (end - local).total_seconds()
+
+
+class NightsEnd:
+    """Callable as `should_stop`: DRAIN when the night is over, NOW when its grace time is over as well.
+
+    `reason` says in words what ended it. `asked` is what somebody else (a signal) asks for; the stronger one counts.
+    """
+
+    def __init__(
+        self, night: Night, asked: Callable[[], Halt], *, now: datetime.datetime, clock: Callable[[], float] = clock
+    ) -> None:
+        self.reason = ""
+        self._night = night
+        self._asked = asked
+        self._clock = clock
+        begun = clock()
+        ends = []
+        if night.until is not None:
+            ends.append((begun + seconds_until(night.until, now), f"it is {night.until:%H:%M}"))
+        if night.max_duration is not None:
+            ends.append((begun + night.max_duration.total_seconds(), "its time is over"))
+        self._end, self._why = min(ends, default=(float("inf"), ""))
+        self._looked = begun - _AC_GLANCE
+        self._documents: set[str] = set()
+        self._tokens: dict[tuple[str, str], int] = {}
+
+    def __call__(self) -> Halt:
+        """What is to be done now."""
+        if (asked := self._asked()) is Halt.NOW:
+            return asked
+        now = self._clock()
+        if now >= self._end:
+            self.reason = self.reason or self._why
+        elif self._night.only_on_ac and not self.reason and now >= self._looked + _AC_GLANCE:
+            self._looked = now
+            if _on_battery():
+                self.reason, self._end = "the machine runs on battery", now
+        if now >= self._end:
+            return Halt.NOW if now >= self._end + self._night.grace.total_seconds() else Halt.DRAIN
+        return asked
+
+    def admits(self, task: str, work: Work) -> bool:
+        """Whether this piece of work is for this night: within the number of documents and the share of each one."""
+        most, share = self._night.max_documents, self._night.document_tokens
+        if most is not None and work.document not in self._documents and len(self._documents) >= most:
+            self.reason = self.reason or f"{most:,} {'document is' if most == 1 else 'documents are'} enough for it"
+            return False
+        used = self._tokens.get((task, work.document), 0) + work.tokens
+        if share is not None and used > share and used > work.tokens:  # a single chunk always fits
+            self.reason = self.reason or "long documents had their share"
+            return False
+        self._documents.add(work.document)
+        self._tokens[task, work.document] = used
+        return True
+
+
+def _on_battery() -> bool:
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return battery is not None and battery.power_plugged is False
