@@ -61,7 +61,7 @@ class Numbering:
         def number(place: re.Match[str]) -> str:
             other = int(place[1]) - 1
             shown = found.levels.get(other, _Level())
-            return _written(found.counters.get(other, shown.start), shown.kind)
+            return written(found.counters.get(other, shown.start), shown.kind)
 
         text = re.sub(r"%([1-9])", number, level.text).strip()
         return f"{text} " if text else ""
@@ -116,7 +116,8 @@ def _level(element: etree._Element) -> _Level:
     )
 
 
-def _written(number: int, kind: str) -> str:
+def written(number: int, kind: str) -> str:
+    """A number as a list of this kind shows it."""
     if kind in {"lowerLetter", "upperLetter"} and 0 < number <= 780:
         letter = chr(ord("a") + (number - 1) % 26) * ((number - 1) // 26 + 1)
         return letter.upper() if kind == "upperLetter" else letter

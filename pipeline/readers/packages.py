@@ -137,11 +137,7 @@ class Package:
         for part in self.related("", "officeDocument"):
             if content_type in self._content_types().get(part.lower(), ""):
                 return part
-        raise ReadError(
-            f"{self.name} is a ZIP archive, but not the Office document that its suffix says",
-            code="wrong_suffix",
-            hint="Give the file the suffix that fits its content.",
-        )
+        raise another(self.name, "Office document")
 
     def embedded(self, part: str) -> tuple[Attachment, ...]:
         """The documents that are embedded in a part, each a file of its own."""
@@ -221,6 +217,15 @@ def broken(name: str, why: str) -> ReadError:
     """The file is damaged."""
     return ReadError(
         f"{name} is damaged ({why})", code="broken", hint="Get it again, or open and save it in its own program."
+    )
+
+
+def another(name: str, what: str) -> ReadError:
+    """The container is sound, but holds another kind of document."""
+    return ReadError(
+        f"{name} is not the {what} that its suffix says",
+        code="wrong_suffix",
+        hint="Give the file the suffix that fits its content.",
     )
 
 

@@ -13,6 +13,7 @@ FILES = Path(__file__).parent / "files"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+P = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 MORE = (
     f'xmlns:r="{OFFICE}" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
     'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
@@ -120,6 +121,57 @@ def _xlsx(*sheets, strings=(), formats=(), book="", parts=None):
     return _office("xl/workbook.xml", "spreadsheetml.sheet", {**files, **(parts or {})}, targets)
 
 
+def _pptx(*slides, layout="", notes=None):
+    """A presentation; a slide is the XML of its shapes. `notes` are the shapes of the notes of the first."""
+    ids = "".join(f'<p:sldId r:id="rId{number}"/>' for number in range(1, len(slides) + 1))
+    tree = "<p:cSld><p:spTree>{}</p:spTree></p:cSld>"
+    files = {
+        "ppt/presentation.xml": f"<p:presentation {P} {MORE}><p:sldIdLst>{ids}</p:sldIdLst></p:presentation>",
+        "ppt/layout.xml": f"<p:sldLayout {P} {MORE}>{tree.format(layout)}</p:sldLayout>",
+        "ppt/notes.xml": f"<p:notes {P} {MORE}>{tree.format(notes or '')}</p:notes>",
+    }
+    for number, shapes in enumerate(slides, start=1):
+        files[f"ppt/slide{number}.xml"] = f"<p:sld {P} {MORE}>{tree.format(shapes)}</p:sld>"
+        more = [("notesSlide", "notes.xml")] if notes and number == 1 else []
+        files[f"ppt/_rels/slide{number}.xml.rels"] = _relations(("slideLayout", "layout.xml"), *more)
+    targets = [("slide", f"slide{number}.xml") for number in range(1, len(slides) + 1)]
+    return _office("ppt/presentation.xml", "presentationml.presentation", files, targets)
+
+
+def _odf(kind, body, styles="", masters="", lists=""):
+    """The flat form of an OpenDocument text, spreadsheet or presentation."""
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{space}:1.0"'
+        for name, space in {
+            **{name: name for name in ("office", "style", "text", "table", "presentation")},
+            "draw": "drawing",
+            "fo": "xsl-fo-compatible",
+            "svg": "svg-compatible",
+        }.items()
+    )
+    return (
+        f'<office:document {spaces} xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<office:automatic-styles>{styles}{lists}</office:automatic-styles>"
+        f"<office:master-styles>{masters}</office:master-styles>"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document>"
+    ).encode()
+
+
+def _packed(flat):
+    """The packed form of a flat OpenDocument file."""
+    return _zip({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": flat})
+
+
+@pytest.fixture(scope="session")
+def make_pptx():
+    return _pptx
+
+
+@pytest.fixture(scope="session")
+def make_odf():
+    return _odf
+
+
 @pytest.fixture(scope="session")
 def make_pdf():
     return _pdf
@@ -149,7 +201,20 @@ def valid_files():
     paragraph = "<w:p><w:r><w:t>Receipt, total 12,50 €</w:t></w:r></w:p>"
     cells = '<row r="1"><c r="A1" t="inlineStr"><is><t>Total</t></is></c><c r="B1"><v>12.5</v></c></row>'
     word, excel = _docx(paragraph), _xlsx(("Costs", cells, ""))
+    slides = _pptx("<p:sp><p:txBody><a:p><a:r><a:t>Total 12.50</a:t></a:r></a:p></p:txBody></p:sp>")
+    line = "<text:p>Total 12,50</text:p>"
+    letter = _odf("text", line)
+    cell = f'<table:table table:name="S"><table:table-row><table:table-cell>{line}</table:table-cell></table:table-row>'
+    sheet = _odf("spreadsheet", f"{cell}</table:table>")
+    show = _odf(
+        "presentation", f"<draw:page><draw:frame><draw:text-box>{line}</draw:text-box></draw:frame></draw:page>"
+    )
     return {
+        **dict.fromkeys((".potm", ".potx", ".ppsm", ".ppsx", ".pptm", ".pptx"), slides),
+        **{".fodt": letter, ".fods": sheet, ".fodp": show},
+        **dict.fromkeys((".odt", ".ott"), _packed(letter)),
+        **dict.fromkeys((".ods", ".ots"), _packed(sheet)),
+        **dict.fromkeys((".odp", ".otp"), _packed(show)),
         **dict.fromkeys((".docm", ".docx", ".dotm", ".dotx"), word),
         **dict.fromkeys((".xlsm", ".xlsx", ".xltm", ".xltx"), excel),
         **dict.fromkeys((".xls", ".xlt"), (FILES / "small.xls").read_bytes()),

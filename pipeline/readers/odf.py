@@ -1,0 +1,343 @@
+"""OpenDocument texts, spreadsheets and presentations, packed or flat (.odt, .ods, .odp, .fodt ...), with lxml.
+
+Kept: for texts what `docx` keeps, in the same forms (notes, comments and boxes behind their paragraph, headers and
+footers once, lists with their marks, changes as if accepted); for spreadsheets each visible sheet as a page, cells as
+they are shown; for presentations each slide as a page with its title first, then its boxes from top to bottom, then
+its notes. Lost: pictures, charts, formulas of mathematics, hidden text and hidden sheets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from lxml import etree
+
+from pipeline.errors import ReadError
+from pipeline.readers import PageText, Reading, ReadOptions, decoding, packages
+from pipeline.readers.numbering import whole, written
+from pipeline.readers.packages import Package, child, local
+from pipeline.readers.sheets import Sheets
+
+SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
+VERSION = f"1 ({packages.VERSION})"
+
+_ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
+_GONE = frozenset(
+    (
+        "tracked-changes",
+        "forms",
+        "sequence-decls",
+        "variable-decls",
+        "user-field-decls",
+        "ruby-text",
+        "script",
+        "hidden-text",
+        "title",
+        "desc",
+        "object",
+        "notes",
+        "annotation-end",
+        "creator",
+        "date",
+        "index-title-template",
+    )
+)
+_KINDS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_LENGTH = re.compile(r"(-?[\d.]{1,10})(cm|mm|in|pt|pc|px)")
+_POINTS = {"cm": 28.35, "mm": 2.835, "in": 72.0, "pt": 1.0, "pc": 12.0, "px": 0.75}
+_GAP = 5.0  # points between two paragraphs that a reader sees as a blank line
+_DEEPEST_STYLE = 20
+_MOST_SPACES = 100
+_FURNITURE = frozenset(("header", "footer", "date-time", "page-number", "page"))
+
+
+def recognises(content: bytes) -> bool:
+    """A package, or the one XML file of the flat form."""
+    head = content[:4096]
+    return packages.is_package(content) or (decoding.is_text(content) and _ROOT.search(head) is not None)
+
+
+def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
+    """A text is one page, a spreadsheet a page for each sheet, a presentation a page for each slide."""
+    if content.startswith(b"PK"):
+        package = Package(content, name)
+        if b"encryption-data" in (package.read("META-INF/manifest.xml") or b"") or "encrypted-package" in package:
+            raise ReadError(
+                f"{name} is encrypted, and OpenDocument files are not opened even with a password",
+                code="encrypted",
+                hint="Save it without a password in its own program.",
+            )
+        roots = [root for part in ("content.xml", "styles.xml") if (root := package.xml(part)) is not None]
+    else:
+        roots = [packages.parse(content, name)]
+    bodies = [found for root in roots if (found := child(root, "body")) is not None]
+    if not bodies or len(bodies[0]) == 0:
+        raise packages.another(name, "OpenDocument file")
+    document = _Document(name, roots)
+    main = next((one for one in bodies[0] if local(one) in {"text", "spreadsheet", "presentation", "drawing"}), None)
+    if main is None:
+        raise packages.another(name, "text, spreadsheet or presentation")
+    if local(main) == "spreadsheet":
+        pages = list(document.sheets(main))
+    elif local(main) == "text":
+        pages = [document.text(main)]
+    else:
+        pages = [document.slide(page) for page in main if local(page) == "page"]
+    return Reading(tuple(PageText(page) for page in pages))
+
+
+class _Document:
+    """The walks over one document; `_lines` grow."""
+
+    def __init__(self, name: str, roots: list[etree._Element]) -> None:
+        self._name = name
+        self._roots = roots
+        self._styles: dict[str, etree._Element] = {}
+        self._lists: dict[str, etree._Element] = {}
+        for root in roots:
+            for kind in ("styles", "automatic-styles"):
+                listed = child(root, kind)
+                for one in () if listed is None else listed:
+                    if local(one) in {"style", "default-style"}:
+                        self._styles[_get(one, "name") or f"default {_get(one, 'family')}"] = one
+                    elif local(one) in {"list-style", "outline-style"}:
+                        self._lists[_get(one, "name") if local(one) == "list-style" else "outline"] = one
+        self._lines: list[str] = []
+        self._behind: list[str] = []
+        self._counters: dict[str, dict[int, int]] = {}  # of the numbered lists, by style
+        self._mark = ""
+        self._gap = 0.0
+        self._count = 0
+        self._inside = 0
+
+    def text(self, body: etree._Element) -> str:
+        """Headers, body, footers."""
+        headers, footers = ([*self._around(kind)] for kind in ("header", "footer"))
+        self._blocks(body)
+        return "\n\n".join(piece for piece in (*headers, "\n".join(self._lines), *footers) if piece.strip())
+
+    def sheets(self, body: etree._Element) -> Iterator[str]:
+        """The visible sheets, or all where none is visible."""
+        tables = [one for one in body if local(one) == "table"]
+        shown = [one for one in tables if self._property(_get(one, "style-name"), "display") != "false"]
+        sheets = Sheets(self._name)
+        for table in shown or tables:
+            below = list(self._cells(table, sheets))
+            for shapes in (one for one in table if local(one) == "shapes"):
+                below.extend(self._flat(shapes))
+            yield sheets.page(" ".join(_get(table, "name").split()), below)
+
+    def slide(self, page: etree._Element) -> str:
+        """The title, the boxes from top to bottom, the notes."""
+        shapes = [one for one in page if local(one) not in _GONE]
+        shapes.sort(key=lambda one: (_get(one, "class") != "title", *_place(one)))
+        pieces = ["\n".join(self._flat([shape])) for shape in shapes if _get(shape, "class") not in _FURNITURE]
+        notes = [line for one in page if local(one) == "notes" for line in self._notes(one)]
+        return "\n\n".join(piece for piece in (*pieces, "\n".join(notes)) if piece.strip())
+
+    def _notes(self, notes: etree._Element) -> Iterator[str]:
+        for shape in notes:
+            if _get(shape, "class") not in _FURNITURE:
+                yield from self._flat([shape])
+
+    def _cells(self, table: etree._Element, sheets: Sheets) -> Iterator[str]:
+        """Fill the sheet; gives its comments."""
+        row = 0
+        for element in _within(table, "table-row"):
+            rows = max(1, whole(_get(element, "number-rows-repeated"), 1))
+            found: list[tuple[int, int, str]] = []
+            column = 0
+            for cell in _within(element, "table-cell", "covered-table-cell"):
+                columns = max(1, whole(_get(cell, "number-columns-repeated"), 1))
+                for note in (one for one in cell if local(one) == "annotation"):
+                    yield f"[Comment: {' '.join(self._flat(note))}]"
+                text = " ".join(self._flat(one for one in cell if local(one) != "annotation")) or _value(cell)
+                if text.strip():
+                    found.append((column, columns, text))
+                column += columns
+            if found:  # else millions of empty rows would be counted
+                for below in range(rows):
+                    for first, columns, text in found:
+                        for across in range(columns):
+                            sheets.put(row + below, first + across, text)
+            row += rows
+
+    def _around(self, kind: str) -> Iterator[str]:
+        """The headers or footers of all kinds of pages, each text once."""
+        seen: set[str] = set()
+        for root in self._roots:
+            masters = child(root, "master-styles")
+            for one in () if masters is None else masters.iter("{*}" + kind, f"{{*}}{kind}-left", f"{{*}}{kind}-first"):
+                text = "" if _get(one, "display") == "false" else "\n".join(self._flat(one))
+                if text.strip() and text not in seen:
+                    seen.add(text)
+                    yield text
+
+    def _flat(self, parent: Iterable[etree._Element]) -> list[str]:
+        """The lines of what stands apart: a header, a cell, a note, a box."""
+        kept = self._lines, self._behind, self._gap, self._mark
+        self._lines, self._behind, self._gap, self._mark = [], [], 0.0, ""
+        self._inside += 1
+        self._blocks(parent)
+        self._inside -= 1
+        lines = [line for line in self._lines if line.strip()]
+        self._lines, self._behind, self._gap, self._mark = kept
+        return lines
+
+    def _blocks(self, parent: Iterable[etree._Element], list_style: str = "", depth: int = 0) -> None:
+        for element in parent:
+            name = local(element)
+            if name in {"p", "h"}:
+                self._paragraph(element)
+            elif name == "list":
+                style = _get(element, "style-name") or list_style
+                if (
+                    not depth
+                    and _get(element, "continue-numbering") != "true"
+                    and "continue-list" not in str(element.attrib)
+                ):
+                    self._counters.pop(style, None)
+                for item in element:
+                    if local(item) == "list-item":
+                        start = _get(item, "start-value")
+                        if start:
+                            self._counters.setdefault(style, {})[depth] = whole(start, 1) - 1
+                        self._mark = self._item(style, depth)
+                    self._blocks(item, style, depth + 1)
+                self._mark = ""
+            elif name == "table":
+                self._table(element)
+            elif name not in _GONE:
+                self._blocks(element, list_style, depth)
+
+    def _paragraph(self, element: etree._Element) -> None:
+        style = _get(element, "style-name")
+        text = "".join(self._inline(element)) if self._property(style, "display", "text") != "none" else ""
+        mark, self._mark = self._mark, "" if text.strip() else self._mark
+        if local(element) == "h" and not mark and text.strip():
+            mark = self._item("outline", max(0, whole(_get(element, "outline-level"), 1) - 1))
+        above, below = (_points(self._property(style, f"margin-{side}")) for side in ("top", "bottom"))
+        if self._lines and max(self._gap, above) >= _GAP:
+            self._lines.append("")
+        self._gap = below
+        self._lines.append(mark + text if text.strip() else text)
+        self._lines.extend(self._behind)
+        self._behind.clear()
+
+    def _inline(self, element: etree._Element) -> Iterator[str]:
+        yield " ".join((element.text or "").split("\n"))
+        for one in element:
+            name = local(one)
+            if name == "s":
+                yield " " * min(max(1, whole(_get(one, "c"), 1)), _MOST_SPACES)
+            elif name == "tab":
+                yield "\t"
+            elif name == "line-break":
+                yield "\n"
+            elif name == "note":
+                yield self._note(one)
+            elif name == "annotation":
+                author = " ".join((one.findtext("{*}creator") or "").split())
+                if not self._inside:
+                    who = f" by {author}" if author else ""
+                    self._behind.append(f"[Comment{who}: {' '.join(self._flat(one))}]")
+            elif name in {"frame", "custom-shape", "rect", "g", "text-box"}:
+                self._behind.extend(self._flat([one]))
+            elif name not in _GONE and self._property(_get(one, "style-name"), "display", "text") != "none":
+                yield from self._inline(one)
+            yield " ".join((one.tail or "").split("\n"))
+
+    def _note(self, note: etree._Element) -> str:
+        body = child(note, "note-body")
+        if body is None or self._inside:
+            return ""
+        self._count += 1
+        self._behind.append(f"[{self._count}] {' '.join(self._flat(body))}")
+        return f"[{self._count}]"
+
+    def _table(self, table: etree._Element) -> None:
+        rows = [list(_within(row, "table-cell", "covered-table-cell")) for row in _within(table, "table-row")]
+        nested = any(True for _ in table.iterdescendants("{*}table"))
+        if self._lines:
+            self._lines.append("")
+        for cells in rows:
+            if nested or all(len(row) < 2 for row in rows):  # a frame for a layout, not a table
+                for cell in cells:
+                    self._blocks(cell)
+            else:
+                self._lines.append(" | ".join(" ".join(self._flat(cell)) for cell in cells).rstrip(" |"))
+        self._lines.append("")
+        self._gap = 0.0
+
+    def _item(self, style: str, depth: int) -> str:
+        """The mark of the next item of a list at this depth, or of a heading."""
+        levels = {} if style not in self._lists else {_get(one, "level"): one for one in self._lists[style]}
+        level = levels.get(str(depth + 1))
+        kind = _KINDS.get(_get(level, "num-format"))
+        if level is None or local(level).endswith(("bullet", "image")):
+            return "" if style == "outline" else "  " * depth + "- "
+        if kind is None:
+            return ""
+        counters = self._counters.setdefault(style, {})
+        counters[depth] = counters.get(depth, whole(_get(level, "start-value"), 1) - 1) + 1
+        for deeper in [other for other in counters if other > depth]:
+            del counters[deeper]
+        first = depth + 1 - min(max(1, whole(_get(level, "display-levels"), 1)), depth + 1)
+        shown = (
+            written(counters.get(one, 1), _KINDS.get(_get(levels.get(str(one + 1)), "num-format"), kind))
+            for one in range(first, depth + 1)
+        )
+        return _get(level, "num-prefix") + ".".join(shown) + _get(level, "num-suffix").rstrip() + " "
+
+    def _property(self, style: str, name: str, kind: str = "") -> str:
+        """What a style, or one that it follows, says: `kind` is the set of properties, any if not given."""
+        for _ in range(_DEEPEST_STYLE):
+            element = self._styles.get(style)
+            if element is None:
+                return ""
+            for properties in element:
+                if local(properties).endswith("-properties") and local(properties).startswith(kind):
+                    found = _get(properties, name)
+                    if found:
+                        return found
+            style = _get(element, "parent-style-name")
+        return ""
+
+
+def _within(parent: etree._Element, *names: str) -> Iterator[etree._Element]:
+    """The rows of a table or the cells of a row, also within groups and headers of rows."""
+    for element in parent:
+        if local(element) in names:
+            yield element
+        elif local(element) in {"table-rows", "table-header-rows", "table-row-group", "table-cells"}:
+            yield from _within(element, *names)
+
+
+def _get(element: etree._Element | None, name: str) -> str:
+    """An attribute by its local name: no element here has two of one name."""
+    if element is None:
+        return ""
+    return next((str(value) for key, value in element.attrib.items() if str(key).rpartition("}")[2] == name), "")
+
+
+def _value(cell: etree._Element) -> str:
+    """A value that no program has yet written out as it is shown."""
+    names = ("string-value", "date-value", "time-value", "boolean-value", "value")
+    return next((found for name in names if (found := _get(cell, name))), "")
+
+
+def _place(shape: etree._Element) -> tuple[float, float]:
+    """Where a shape begins; a group begins where its first shape does."""
+    for one in shape.iter():
+        if _get(one, "y"):
+            return _points(_get(one, "y")), _points(_get(one, "x"))
+    return 0.0, 0.0
+
+
+def _points(length: str) -> float:
+    match = _LENGTH.fullmatch(length)
+    try:
+        return float(match[1]) * _POINTS[match[2]] if match else 0.0
+    except ValueError:
+        return 0.0
