@@ -146,21 +146,14 @@ class _Document:
         row = 0
         for element in _within(table, "table-row"):
             rows = max(1, whole(_get(element, "number-rows-repeated"), 1))
-            found: list[tuple[int, int, str]] = []
             column = 0
             for cell in _within(element, "table-cell", "covered-table-cell"):
                 columns = max(1, whole(_get(cell, "number-columns-repeated"), 1))
                 for note in (one for one in cell if local(one) == "annotation"):
                     yield f"[Comment: {' '.join(self._flat(note))}]"
                 text = " ".join(self._flat(one for one in cell if local(one) != "annotation")) or _value(cell)
-                if text.strip():
-                    found.append((column, columns, text))
+                sheets.put(row, column, text, rows=rows, columns=columns)
                 column += columns
-            if found:  # else millions of empty rows would be counted
-                for below in range(rows):
-                    for first, columns, text in found:
-                        for across in range(columns):
-                            sheets.put(row + below, first + across, text)
             row += rows
 
     def _around(self, kind: str) -> Iterator[str]:

@@ -16,20 +16,24 @@ class Sheets:
         self._cells = self._characters = 0
         self._rows: dict[int, dict[int, str]] = {}
 
-    def put(self, row: int, column: int, text: str) -> None:
-        """A cell of the sheet at hand. Line ends within become spaces; an empty cell is none. Raises ReadError."""
+    def put(self, row: int, column: int, text: str, *, rows: int = 1, columns: int = 1) -> None:
+        """A cell of the sheet at hand, or a stretch of equal ones. Raises ReadError limits.
+
+        Line ends within become spaces; an empty cell is none.
+        """
         text = " ".join(text.split())
         if not text:
             return
-        self._cells += 1
-        self._characters += len(text)
+        self._cells += rows * columns
+        self._characters += rows * columns * len(text)
         if self._cells > _MOST_CELLS or self._characters > _MOST_CHARACTERS:
             raise ReadError(
                 f"{self._name} has more than {_MOST_CELLS} filled cells or {_MOST_CHARACTERS >> 20} million characters",
                 code="limits",
                 hint="Save the part that matters as a file of its own.",
             )
-        self._rows.setdefault(row, {})[column] = text
+        for below in range(row, row + rows):
+            self._rows.setdefault(below, {}).update(dict.fromkeys(range(column, column + columns), text))
 
     def page(self, title: str, below: list[str]) -> str:
         """The sheet as text, and a new one begins: its name, its rows as `cell | cell`, then what stands `below`.

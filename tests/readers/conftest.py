@@ -1,6 +1,10 @@
 """Small valid files of every format, made here."""
 
+import bz2
+import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
@@ -67,6 +71,17 @@ def _zip(parts):
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
+    return out.getvalue()
+
+
+def _tar(parts):
+    """A tar archive of these names and contents."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in parts.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 
@@ -183,6 +198,11 @@ def make_zip():
 
 
 @pytest.fixture(scope="session")
+def make_tar():
+    return _tar
+
+
+@pytest.fixture(scope="session")
 def make_docx():
     return _docx
 
@@ -209,7 +229,13 @@ def valid_files():
     show = _odf(
         "presentation", f"<draw:page><draw:frame><draw:text-box>{line}</draw:text-box></draw:frame></draw:page>"
     )
+    tar = _tar({"a.txt": b"Total 12"})
     return {
+        ".zip": _zip({"a.txt": "Total 12"}),
+        ".tar": tar,
+        **dict.fromkeys((".gz", ".tgz"), gzip.compress(tar, mtime=0)),
+        **dict.fromkeys((".bz2", ".tbz2"), bz2.compress(tar)),
+        **dict.fromkeys((".xz", ".txz"), lzma.compress(tar)),
         **dict.fromkeys((".potm", ".potx", ".ppsm", ".ppsx", ".pptm", ".pptx"), slides),
         **{".fodt": letter, ".fods": sheet, ".fodp": show},
         **dict.fromkeys((".odt", ".ott"), _packed(letter)),

@@ -12,6 +12,7 @@ from pipeline import readers
 from pipeline.errors import ReadError
 
 SUFFIXES = readers.suffixes()
+ONE_EACH = sorted({readers.version(f"a{suffix}").split()[0]: suffix for suffix in reversed(SUFFIXES)}.values())
 MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -81,7 +82,7 @@ def test_an_empty_file_is_empty(suffix):
 def test_the_name_is_never_a_path(suffix, valid_files):
     document = readers.read(valid_files[suffix], f"/no/such/../folder\x00/é\n{suffix}")
 
-    assert document.text
+    check(document, valid_files[suffix])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -160,21 +161,21 @@ def test_document_text_is_in_no_repr(valid_files):
     assert "secret" not in repr(readers.ReadOptions(passwords=("secret",)))
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", ONE_EACH)
 @MANY
 @given(content=st.binary(min_size=1, max_size=300))
 def test_random_bytes_never_crash(suffix, content):
     read_or_refuse(content, f"file{suffix}")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", ONE_EACH)
 @MANY
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200))
 def test_random_text_never_crashes(suffix, text):
     read_or_refuse(text.encode(), f"file{suffix}")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", ONE_EACH)
 @MANY
 @given(data=st.data())
 def test_a_damaged_file_never_crashes(suffix, valid_files, data):
@@ -187,7 +188,7 @@ def test_a_damaged_file_never_crashes(suffix, valid_files, data):
     read_or_refuse(whole[:start] + put + (whole[end:] if tail else b""), f"file{suffix}")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", ONE_EACH)
 def test_a_file_cut_anywhere_never_crashes(suffix, valid_files):
     whole = valid_files[suffix]
     for end in range(1, len(whole), max(1, len(whole) // 60)):
