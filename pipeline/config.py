@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
 class Settings(BaseModel):
@@ -66,9 +66,17 @@ def _time_of_day(value: object) -> object:
     return value.rjust(5, "0") if isinstance(value, str) else value
 
 
-Duration = Annotated[datetime.timedelta, BeforeValidator(_duration)]
+Duration = Annotated[
+    datetime.timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda span: f"{span.total_seconds():.0f}s", return_type=str, when_used="json"),
+]
 """A time span; text is read as `1h30m`."""
-TimeOfDay = Annotated[datetime.time, BeforeValidator(_time_of_day)]
+TimeOfDay = Annotated[
+    datetime.time,
+    BeforeValidator(_time_of_day),
+    PlainSerializer(lambda time: f"{time:%H:%M}", return_type=str, when_used="json"),
+]
 """A time of day on this machine's clock; text is read as `06:00`."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli import options, screen
+from pipeline.errors import NightdeskError
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -28,9 +29,10 @@ def explain(
 
     with Store.open(options.database(db), write=False) as store:
         path = options.absolute(file)
-        known = store.explain(path)
+        recipes = _next_recipes(store.last_settings())
+        known = store.explain(path, recipes)
         if not known.paths:
-            known = store.explain(file)  # perhaps a sha256
+            known = store.explain(file, recipes)  # perhaps a sha256
         if not known.paths:
             there = "The next run over its folder reads it." if Path(file).is_file() else "Check the path."
             screen.out(f"No run into this database has seen {screen.safe(file)}. {there}")
@@ -50,6 +52,17 @@ def explain(
         screen.out(f"  failed ({failed.failure.stage}): {screen.safe(failed.failure.message)}")
         if failed.failure.hint:
             screen.out(f"    {screen.safe(failed.failure.hint)}")
+
+
+def _next_recipes(settings: str | None) -> dict[str, dict[str, str]] | None:
+    """What the last job would do if it ran again now; None where its tasks or its model cannot be loaded any more."""
+    from pipeline.run import recipes
+
+    try:
+        return None if settings is None else recipes(settings)
+    except NightdeskError as error:
+        screen.note(f"The newest job cannot be compared with what ran: {error.message}")
+        return None
 
 
 def _on_disk(store: Store, path: str) -> list[str]:

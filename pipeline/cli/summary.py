@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.cli.screen import counted, duration, listed, safe, table
 from pipeline.config import Job
-from pipeline.run.events import Event, Failed, Planned, Recorded, Summary
+from pipeline.run.events import Event, Failed, Looked, Planned, Recorded, Summary
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Tally:
     def __init__(self) -> None:
         self.tasks: dict[str, _Task] = {}
         self.unread: set[str] = set()
+        self.found = 0  # files, before a sample was drawn
         self.failures = 0
         self.summary: Summary | None = None
         self._failed_early: dict[str, set[str]] = {}
@@ -33,6 +34,8 @@ class Tally:
     def count(self, event: Event) -> None:
         """Take one more event into account."""
         match event:
+            case Looked():
+                self.found = event.found
             case Planned(task=task):
                 self.tasks[task] = _Task(event, failed=self._failed_early.pop(task, set()))
             case Recorded(task=task, document=document):
@@ -66,7 +69,7 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
         are = "is" if summary.gone == 1 else "are"
         yield f"{counted(summary.gone, 'file')} {are} gone; what was found in them stays, marked as gone."
     if job.limit is not None:
-        yield f"This was a random sample (--limit {job.limit}). Run it without --limit for the rest."
+        yield f"This was a random {job.limit} of {tally.found:,} files. Run it without --limit for the rest."
     counts = summary.counts
     if counts.sampled or counts.prefilled:
         yield (

@@ -20,6 +20,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline import planner
 from pipeline.batching import Halt
 from pipeline.config import Job
@@ -140,8 +142,9 @@ class _Run:
         runs = []
         for name, builder in self._builders.items():
             options = builder.task.options
-            cutting = chunking_id(options, self._model.tokenizer)
-            recipe = self._store.recipe(name, self._recipe_parts(builder, cutting))
+            parts = _recipe_parts(self._job, self._model, builder)
+            cutting = parts["chunking"]
+            recipe = self._store.recipe(name, parts)
             if self._end() is not Halt.NOW:
                 yield from intake.cut(name, cutting, options, self._model.tokenizer)
             task_run = TaskRun(self._store, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine)
@@ -218,19 +221,36 @@ class _Run:
 
     def _state(self) -> str:
         if self._cut_short or self._summary.left > 0:
-            return "stopped"
+            return "interrupted" if self._end.interrupted else "stopped"
         return "failures" if self._summary.failed else "done"
 
-    def _recipe_parts(self, builder: PromptBuilder, cutting: str) -> dict[str, str]:
-        """What makes an answer what it is, by name; `explain` names the parts that changed."""
-        sampling = self._job.engine.sampling
-        return {
-            **builder.parts,
-            "chunking": cutting,
-            "model": self._model.sha256,
-            "grammar": self._job.engine.grammar,
-            "sampling": f"temperature {sampling.temperature}, seed {sampling.seed}",
-        }
+
+def _recipe_parts(job: Job, model: Model, builder: PromptBuilder) -> dict[str, str]:
+    """What makes an answer what it is, by name; `explain` names the parts that changed."""
+    sampling = job.engine.sampling
+    return {
+        **builder.parts,
+        "chunking": chunking_id(builder.task.options, model.tokenizer),
+        "model": model.sha256,
+        "grammar": job.engine.grammar,
+        "sampling": f"temperature {sampling.temperature}, seed {sampling.seed}",
+    }
+
+
+def recipes(settings: str) -> dict[str, dict[str, str]]:
+    """The recipes that the next run of a job makes, by task, from the settings that its last run kept as JSON.
+
+    Loads the tasks and the model's tokenizer, no weights. Raises as `run` does when they are not in order.
+    """
+    try:
+        job = Job.model_validate_json(settings)
+    except ValidationError as error:
+        raise JobError(
+            "The settings of the newest run were kept by another version.", hint="Run the job again."
+        ) from error
+    model = open_model(job.model)
+    builders = [PromptBuilder(task, model.tokenizer) for task in _tasks(job)[0].values()]
+    return {builder.task.name: _recipe_parts(job, model, builder) for builder in builders}
 
 
 def _info(job: Job, model: Model, command: str) -> RunInfo:

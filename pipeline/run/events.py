@@ -20,6 +20,7 @@ class Opened:
 class Looked:
     """The input files were compared with the ledger."""
 
+    found: int  # before a sample was drawn
     files: int
     unchanged: int
     to_read: int

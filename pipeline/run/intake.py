@@ -47,11 +47,12 @@ class Intake:
         """
         unread: dict[str, Path] = {}
         closed: list[str] = []  # what could not be looked into; nothing below is taken for gone
-        files = unchanged = 0
+        found = files = unchanged = 0
         for task, inputs in tasks:
             paths: Iterable[Path] = readers.walk(inputs)
             if limit is not None:
                 everything = list(paths)
+                found += len(everything)
                 paths = random.sample(everything, min(limit, len(everything)))
             for batch in _batches(paths, 1000):
                 rows = []
@@ -71,7 +72,7 @@ class Intake:
         if limit is None:
             roots = [os.fspath(_absolute(path)) for _, inputs in tasks for path in inputs]
             gone = self._store.mark_gone(self._run_id, [root for root in roots if not _is_closed(root, closed)])
-        yield Looked(files, unchanged, len(unread), gone)
+        yield Looked(found if limit is not None else files, files, unchanged, len(unread), gone)
         if unread:
             yield from self._read_all(unread.values())
 

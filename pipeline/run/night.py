@@ -74,6 +74,11 @@ class NightsEnd:
             return Halt.NOW if now >= self._end + self._night.grace.total_seconds() else Halt.DRAIN
         return asked
 
+    @property
+    def interrupted(self) -> bool:
+        """Somebody asked to stop at once."""
+        return self._asked() is Halt.NOW
+
     def admits(self, task: str, work: Work) -> bool:
         """Whether this piece of work is for this night: within the number of documents and the share of each one."""
         most, share = self._night.max_documents, self._night.document_tokens

@@ -119,6 +119,11 @@ class Runs(Part):
         )
         return tuple(RunRow(*row) for row in rows)
 
+    def last_settings(self) -> str | None:
+        """The settings of the newest run, as JSON text; None where there was none."""
+        row = self._one("SELECT settings FROM _runs ORDER BY id DESC LIMIT 1")
+        return None if row is None else str(row[0])
+
     def note_shape(self, run_id: int, shape: str) -> None:
         """Keep how the engine was shaped: slots, cells, threads. It decides speed, not answers."""
         with self.atomic():
