@@ -16,6 +16,7 @@ from pipeline.cli.export import export
 from pipeline.cli.failures import failures
 from pipeline.cli.help import help as show_help
 from pipeline.cli.models import models
+from pipeline.cli.purge import purge
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
 from pipeline.cli.status import status
@@ -54,7 +55,7 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry):
+for _verb in (run, status, failures, explain, export, check, retry, purge):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
