@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.models.shelf import Found
 
 models = typer.Typer(
-    help="The models on this machine, and what any model file is.",
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,

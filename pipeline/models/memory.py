@@ -138,7 +138,8 @@ def _compute(header: Header, sizes: ContextSizes) -> int:
     attends = (header.heads or 0) * ((header.key_length or 0) + (header.value_length or 0))
     inside = rows * 4 * (4 * width + max(2 * fed, 2 * attends, 4 * number("ssm.inner_size")))
     ends = sizes.max_outputs * 4 * ((header.vocabulary_size or 0) + 2 * width)
-    return max(inside, ends) + sizes.cells * rows * 2
+    mask = sizes.cells * rows * 2 if cell_bytes(header, sizes.kv_type) else 0
+    return max(inside, ends) + mask
 
 
 class _Numbers:

@@ -1,0 +1,97 @@
+"""Estimates against what a real load of the demo model takes, and the formula against llama.cpp's own numbers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pipeline.engines.dry_run import dry_runs, read_log
+from pipeline.engines.sizes import Sizes
+from pipeline.models.gguf import read_header
+from pipeline.models.locate import find_model
+from pipeline.models.memory import Memory, estimate
+
+SHAPES = [
+    Sizes(1024, 4, 512, 8, 512, 1),
+    Sizes(2048, 20, 2048, 257, 256, 1),
+    Sizes(8192, 12, 512, 32, 512, 1, kv_type="q8_0"),
+    Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
+]
+# Loads, fills one call with as many outputs as there may be, and tells the most memory the process ever had.
+LOAD = """
+import re, sys
+from pathlib import Path
+from pipeline.batching import Row
+from pipeline.engines.llama import Llama
+from pipeline.engines.sizes import Sizes
+model = Llama(Path(sys.argv[1]), Sizes(**eval(sys.argv[2])))
+size = min(model.sizes.ubatch, model.sizes.cells)
+model.decode([Row(100 + i, i, (0,), logits=size - i <= model.sizes.max_outputs) for i in range(size)])
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
+"""
+
+
+@pytest.mark.model
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_estimates_are_within_five_percent_of_what_a_load_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    demo = read_header(find_model("demo"))
+    with dry_runs() as dry:
+        for sizes in SHAPES:
+            estimated = dry(demo, sizes)
+            command = [sys.executable, "-c", LOAD, str(demo.path), repr(asdict(sizes))]
+            taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+            assert estimated.exact
+            assert estimated.total == pytest.approx(taken, rel=0.05), sizes
+
+
+@pytest.mark.model
+def test_the_formula_gives_the_demo_models_cache_exactly() -> None:
+    demo = read_header(find_model("demo"))
+    with dry_runs() as dry:
+        for sizes in SHAPES:
+            assert estimate(demo, sizes).cache == pytest.approx(dry(demo, sizes).cache, rel=0.001)
+
+
+@pytest.mark.model
+def test_what_llama_cpp_cannot_lay_out_is_estimated_by_the_formula(tmp_path: Path) -> None:
+    demo = find_model("demo")
+    header = read_header(demo)
+    broken = tmp_path / "broken.gguf"
+    raw = bytearray(demo.read_bytes()[: 8 << 20])
+    broken.write_bytes(re.sub(rb"general\.architecture", b"general.architectura", bytes(raw)))
+    object.__setattr__(header, "path", broken)
+    with dry_runs() as dry:
+        memory = dry(header, SHAPES[0])
+
+    assert not memory.exact
+    assert memory == estimate(header, SHAPES[0])
+
+
+FORMULA = Memory(100, 200, 300, 400)
+
+
+def test_a_log_in_other_words_falls_back_to_the_formula() -> None:
+    assert read_log(["llama: all is well, size = 5.0 MiB of tea"], FORMULA) == FORMULA
+
+
+def test_a_log_is_added_up_over_caches_and_devices() -> None:
+    lines = [
+        "llama_kv_cache:        CPU KV buffer size =     0.00 MiB",
+        "llama_kv_cache: size =  1.00 MiB (  8192 cells,  30 layers, 20/1 seqs), K (f16): 1 MiB",
+        "llama_kv_cache: size =  2.00 MiB (  1024 cells,   5 layers, 20/1 seqs), K (f16): 1 MiB",
+        "llama_memory_recurrent: size =    4.00 MiB (     8 cells,  24 layers,  8 seqs  0 rs_seq)",
+        "sched_reserve:        CPU compute buffer size =    10.00 MiB",
+        "sched_reserve:      CUDA0 compute buffer size =    1.00 GiB",
+    ]
+    memory = read_log(lines, FORMULA)
+
+    assert memory.cache == 7 << 20
+    assert memory.compute == (10 << 20) + (1 << 30)
+    assert (memory.weights, memory.outputs, memory.exact) == (100, 400, True)
