@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,14 @@ from pipeline.readers.folders import walk
 from pipeline.readers.signatures import looks_like
 
 __all__ = ["Format", "PageText", "ReadOptions", "Reading", "read", "read_file", "suffixes", "version", "walk"]
+
+_MAILDIR = re.compile(r"\d{9,11}\.[^./][^/]*\.[^/]+?(?:[:;!]2,[A-Za-z]*)?")
+_CONVERT_TO = {
+    **dict.fromkeys((".doc", ".dot", ".wpd", ".wps", ".pages"), "docx"),
+    **dict.fromkeys((".ppt", ".pps", ".key"), "pptx"),
+    **dict.fromkeys((".xlsb", ".numbers", ".wk1"), "xlsx"),
+}
+_UNPACK = frozenset((".7z", ".rar", ".lz", ".zst", ".cab"))
 
 PAGE_BREAK = "\n\f"
 """Stands between two pages and belongs to neither."""
@@ -72,7 +81,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     """Read a file from its bytes. `name` gives the suffix and stands in messages; nothing is opened.
 
     Raises ReadError; the codes are unknown_format, wrong_suffix, binary, empty, encrypted, broken, no_text,
-    limits, and missing or unreadable for `read_file`.
+    limits, missing_extra, and missing or unreadable for `read_file`.
     """
     reader, module = _format_of(name)
     if not content:
@@ -130,11 +139,17 @@ def _by_suffix() -> Mapping[str, tuple[str, Format]]:
 
 def _format_of(name: str) -> tuple[str, Format]:
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix not in _by_suffix():
-        known = ", ".join(suffixes())
-        what = f"files ending in {suffix} are not read" if suffix else "its name has no suffix"
-        raise ReadError(f"{name}: {what}", code="unknown_format", hint=f"These are read: {known}.")
-    return _by_suffix()[suffix]
+    if suffix in _by_suffix():
+        return _by_suffix()[suffix]
+    if _MAILDIR.fullmatch(PurePosixPath(name).name):  # such a file has no suffix: 1204680122.M27.host:2,S
+        return _by_suffix()[".eml"]
+    hint = f"These are read: {', '.join(suffixes())}."
+    if suffix in _CONVERT_TO:
+        hint = f"Convert it first: `soffice --headless --convert-to {_CONVERT_TO[suffix]} FILE`."
+    elif suffix in _UNPACK:
+        hint = "Unpack it first, or pack it as .zip or .tar.gz."
+    what = f"files ending in {suffix} are not read" if suffix else "its name has no suffix"
+    raise ReadError(f"{name}: {what}", code="unknown_format", hint=hint)
 
 
 def _disagreement(content: bytes, name: str) -> ReadError:

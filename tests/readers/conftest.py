@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 from email.message import EmailMessage
@@ -52,6 +53,81 @@ def _pdf(*pages, font=HELVETICA, password=None, owner=None, algorithm="AES-256")
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
+
+
+def _ole(streams):
+    """An OLE file of these streams, each below 4096 bytes; names have their storages before them: `a/b/c`."""
+    storages = sorted({"/".join(name.split("/")[:n]) for name in streams for n in range(1, name.count("/") + 1)})
+    names = ["", *storages, *streams]
+    last, free = 0xFFFFFFFE, 0xFFFFFFFF
+
+    def chain(first, count):
+        return [first + n + 1 for n in range(count - 1)] + [last] * (count > 0)
+
+    small, table, starts = b"", [], {}
+    for name, content in streams.items():
+        starts[name] = len(table)
+        table += chain(len(table), max(1, -(-len(content) // 64)))
+        small += content.ljust(max(1, -(-len(content) // 64)) * 64, b"\0")
+    entries = b""
+    for number, name in enumerate(names):
+        children = [n for n, other in enumerate(names) if n and other.rpartition("/")[0] == name]
+        siblings = [n for n, other in enumerate(names) if n and other.rpartition("/")[0] == name.rpartition("/")[0]]
+        after = siblings[siblings.index(number) + 1 :] if number else []
+        label = (name.rpartition("/")[2] or "Root Entry").encode("utf-16-le")
+        kind = 5 if not number else 2 if name in streams else 1
+        links = (free, after[0] if after else free, children[0] if children else free)
+        entries += label.ljust(64, b"\0") + struct.pack("<HBB3I16sIQQ", len(label) + 2, kind, 1, *links, b"", 0, 0, 0)
+        start, size = (0, len(small)) if not number else (starts.get(name, last), len(streams.get(name, b"")))
+        entries += struct.pack("<IQ", start, size)
+    parts = [small, struct.pack(f"<{len(table)}I", *table), entries]
+    counts = [-(-len(part) // 512) for part in parts]
+    places = [sum(counts[:n]) for n in range(4)]
+    fat = [entry for place, count in zip(places, counts, strict=False) for entry in chain(place, count)] + [0xFFFFFFFD]
+    body = b"".join(
+        part.ljust(count * 512, fill) for part, count, fill in zip(parts, counts, (b"\0", b"\xff", b"\0"), strict=True)
+    )
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<5H6x", 0x3E, 3, 0xFFFE, 9, 6)
+    head += struct.pack("<9I", 0, 1, places[2], 0, 4096, places[1], counts[1], last, 0)
+    head += struct.pack("<109I", places[3], *[free] * 108)
+    return head + body + struct.pack(f"<{len(fat)}I", *fat).ljust(512, b"\xff")
+
+
+def _msg(strings, more=None, numbers=()):
+    """An Outlook message of these strings by number, and other streams; `numbers` are properties of a fixed size."""
+    streams = {f"__substg1.0_{number:04X}001F": text.encode("utf-16-le") for number, text in strings.items()}
+    fixed = b"".join(struct.pack("<IIQ", tag, 6, value) for tag, value in numbers)
+    return _ole({"__properties_version1.0": bytes(32) + fixed, **streams, **(more or {})})
+
+
+def _epub(*chapters, **parts):
+    """A book of these chapters."""
+    items = "".join(f'<item id="c{n}" href="c{n}.html"/>' for n in range(len(chapters)))
+    order = "".join(f'<itemref idref="c{n}"/>' for n in range(len(chapters)))
+    pages = {f"OPS/c{n}.html": chapter for n, chapter in enumerate(chapters)}
+    return _zip(
+        {
+            "META-INF/container.xml": '<container><rootfiles><rootfile full-path="OPS/a.opf"/></rootfiles></container>',
+            "OPS/a.opf": f"<package><manifest>{items}</manifest><spine>{order}</spine></package>",
+            **pages,
+            **parts,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def make_ole():
+    return _ole
+
+
+@pytest.fixture(scope="session")
+def make_msg():
+    return _msg
+
+
+@pytest.fixture(scope="session")
+def make_epub():
+    return _epub
 
 
 def _mail():
@@ -231,6 +307,14 @@ def valid_files():
     )
     tar = _tar({"a.txt": b"Total 12"})
     return {
+        **dict.fromkeys((".msg", ".oft"), _msg({0x0037: "Bill", 0x1000: "Total 12,50 €"})),
+        **dict.fromkeys((".mbox", ".mbx"), b"From ana Sat Mar  8 10:00:00 2025\nFrom: ana\nSubject: a\n\nTotal 12\n"),
+        ".epub": _epub("<p>Total 12,50 €</p>", "<p>Two</p>"),
+        ".ics": b"BEGIN:VCALENDAR\r\nSUMMARY:Meeting\r\nEND:VCALENDAR\r\n",
+        ".vcf": b"BEGIN:VCARD\nFN:Ana\nEND:VCARD\n",
+        ".json": b'{"total": 12.5}',
+        ".log": b"2025-03-08 done\n",
+        ".xml": '<?xml version="1.0" encoding="iso-8859-1"?><total>12 café</total>'.encode("latin-1"),
         ".zip": _zip({"a.txt": "Total 12"}),
         ".tar": tar,
         **dict.fromkeys((".gz", ".tgz"), gzip.compress(tar, mtime=0)),

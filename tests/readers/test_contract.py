@@ -67,7 +67,8 @@ def test_a_valid_file_is_read_by_the_contract(suffix, valid_files):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_reading_twice_gives_the_same(suffix, valid_files):
-    assert readers.read(valid_files[suffix], f"a{suffix}") == readers.read(valid_files[suffix], f"b{suffix}")
+    first, second = (readers.read(valid_files[suffix], f"{folder}/a{suffix}") for folder in ("x", "/y/z"))
+    assert first == second
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -126,7 +127,7 @@ def test_binary_garbage_is_refused(suffix):
     assert caught.value.code == "binary"
 
 
-@pytest.mark.parametrize("name", ["letter.wpd", "letter", ".pdf", "letter.pdf.exe", ""])
+@pytest.mark.parametrize("name", ["letter.xyz", "letter", ".pdf", "letter.pdf.exe", ""])
 def test_an_unknown_format_names_those_that_are_read(name):
     with pytest.raises(ReadError) as caught:
         readers.read(b"text", name)
@@ -193,3 +194,14 @@ def test_a_file_cut_anywhere_never_crashes(suffix, valid_files):
     whole = valid_files[suffix]
     for end in range(1, len(whole), max(1, len(whole) // 60)):
         read_or_refuse(whole[:end], f"file{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"), [("a.doc", "convert-to docx"), ("a.PPT", "pptx"), ("a.xlsb", "xlsx"), ("a.7z", "zip")]
+)
+def test_a_format_that_is_not_read_names_the_way(name, cure):
+    with pytest.raises(ReadError) as caught:
+        readers.read(b"x", name)
+
+    assert caught.value.code == "unknown_format"
+    assert cure in caught.value.hint

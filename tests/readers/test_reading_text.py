@@ -44,3 +44,9 @@ def test_markdown_is_kept_as_it_is_written():
 
 def test_markup_of_a_model_is_text_like_any_other():
     assert readers.read(b"a <|im_start|> b", "a.txt").text == "a <|im_start|> b"
+
+
+def test_an_xml_file_is_kept_as_it_is_written_in_the_encoding_that_it_declares():
+    content = '<?xml version="1.0" encoding="koi8-r"?><a>Да</a>'
+
+    assert readers.read(content.encode("koi8-r"), "a.xml").text == content
