@@ -1,0 +1,98 @@
+"""What the process boundary costs: `python -m tests.benchmarks.boundary [--model PATH] [--documents 24] [--rounds 2]`.
+
+The same prompts of W1 through ChildEngine and through the same engine in this process, in turn. The boundary's
+seconds are those spent in pickling and in pipes on both sides, as `pipeline.supervise` counts them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data import Prompt
+from pipeline.engines import Engine
+from pipeline.engines.child import ChildEngine
+from pipeline.engines.spec import EngineSpec
+from pipeline.models.locate import find_model, sha256_of
+from pipeline.models.tokenizer import Tokenizer
+from pipeline.prompting import PromptBuilder
+from tests.benchmarks import host, workloads
+from tests.benchmarks.ours import shape_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.boundary", description=__doc__)
+    parser.add_argument("--model", default="demo", help="a GGUF file, or `demo`")
+    parser.add_argument("--documents", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--slots", type=int)
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    wanted = parser.parse_args(arguments)
+    for complaint in host.look():
+        print(f"THE MACHINE IS NOT QUIET: {complaint}", file=sys.stderr)
+
+    model = find_model(wanted.model)
+    tokenizer = Tokenizer.load(model)
+    workload = workloads.load("W1", tokenizer, wanted.documents)
+    builder = PromptBuilder(workload.tasks[0], tokenizer)
+    shape = shape_of(workload, [builder], model, threads=wanted.threads, slots=wanted.slots)
+    spec = EngineSpec(model, "batched", "llguidance", shape)
+    warm = [builder.prompt(question.chunk.text, question.key) for question in workload.warm_up]
+    prompts = [builder.prompt(question.chunk.text, question.key) for question in workload.questions]
+
+    inside, child, spent, messages, size = [], [], [], [], []
+    for _ in range(wanted.rounds):
+        engine: Engine = spec.build()
+        inside.append(_seconds(engine, warm, prompts))
+        engine.close()
+        other = ChildEngine(spec)
+        for _completion in other.run(warm):
+            pass
+        before = other.boundary
+        child.append(_seconds(other, [], prompts))
+        spent.append(other.boundary.seconds - before.seconds)
+        messages.append(other.boundary.messages - before.messages)
+        size.append(other.boundary.bytes - before.bytes)
+        other.close()
+
+    figures = {
+        "host": {**host.facts(), "model": str(model), "model_sha256": sha256_of(model)},
+        "documents": len(prompts),
+        "in_process_seconds": inside,
+        "child_seconds": child,
+        "boundary_seconds": spent,
+        "messages": messages,
+        "bytes": size,
+    }
+    if wanted.out:
+        wanted.out.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    middle = statistics.median
+    share = middle(one / all_ for one, all_ in zip(spent, child, strict=True))
+    print("| engine | seconds | documents/hour | boundary, s | share of wall | messages | bytes/document |")
+    print("|---|---|---|---|---|---|---|")
+    print(f"| in process | {middle(inside):.2f} | {3600 * len(prompts) / middle(inside):,.0f} | - | - | - | - |")
+    print(
+        f"| child | {middle(child):.2f} | {3600 * len(prompts) / middle(child):,.0f} | {middle(spent):.4f} "
+        f"| {share:.3%} | {middle(messages):,.0f} | {middle(size) / len(prompts):,.0f} |"
+    )
+    return 0
+
+
+def _seconds(engine: Engine, warm: Sequence[Prompt], prompts: Sequence[Prompt]) -> float:
+    for _ in engine.run(warm):
+        pass
+    started = time.perf_counter()
+    for _ in engine.run(prompts):
+        pass
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

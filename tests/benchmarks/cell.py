@@ -1,0 +1,193 @@
+"""One cell in a process of its own: `python -m tests.benchmarks.cell SPEC.json FOLDER`. Started by `throughput`.
+
+Own process: a rival that crashes or eats memory costs its cell only, and nobody inherits threads or caches.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from pipeline.models.tokenizer import Tokenizer
+from pipeline.prompting import PromptBuilder
+from tests.benchmarks import host
+from tests.benchmarks.floor import Floor, Replay
+from tests.benchmarks.meter import Meter
+from tests.benchmarks.ours import Nightdesk, shape_of
+from tests.benchmarks.results import OURS, Answer, Cell
+from tests.benchmarks.rivals import HighLevel, NotHereError, Outlines
+from tests.benchmarks.server import Server
+from tests.benchmarks.workloads import Question, Workload, load
+
+BEGIN = 0.85  # of the seconds of a cell: after that no document is begun, and those begun are finished
+MEMORY = 0.75  # of the machine's memory a cell may take
+
+
+class Runner(Protocol):
+    """An alternative that is ready to be asked."""
+
+    settings: dict[str, object]
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Answers, in any order."""
+        ...
+
+    def tokens(self) -> tuple[int | None, int]:
+        """Rows evaluated for prompts and for output since `answer` began."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+class Deadline:
+    """Lets questions through until the time is over; those about documents that were begun always pass."""
+
+    def __init__(self, questions: Iterable[Question], until: float, clock: Callable[[], float]) -> None:
+        self._questions = questions
+        self._until = until
+        self._clock = clock
+        self.begun: set[str] = set()
+        self.asked = 0
+
+    def __iter__(self) -> Iterator[Question]:
+        for question in self._questions:
+            if question.document not in self.begun:
+                if self._clock() >= self._until:
+                    continue
+                self.begun.add(question.document)
+            self.asked += 1
+            yield question
+
+
+def measure(spec: Mapping[str, object], folder: Path) -> Cell:
+    """Do what the spec asks for. What cannot run here is a cell with its reason."""
+    meter = Meter()
+    used = host.busy()
+    started = time.perf_counter()
+    tokenizer = Tokenizer.load(Path(str(spec["model"])))
+    workload = load(str(spec["workload"]), tokenizer, _int(spec["documents"]))
+    meter.install()
+    if spec["alternative"] == "floor":
+        return _floor(spec, folder, workload, tokenizer, meter, used)
+    try:
+        runner = _runner(spec, workload, tokenizer, meter)
+    except NotHereError as error:
+        return Cell(spec, error=str(error))
+    try:
+        for _ in runner.answer(workload.warm_up):
+            pass
+        startup = time.perf_counter() - started
+        meter.reset()
+        begin = time.perf_counter()
+        questions = Deadline(workload.questions, begin + BEGIN * float(str(spec["seconds"])), time.perf_counter)
+        answers = tuple(runner.answer(questions))
+        seconds = time.perf_counter() - begin
+        prefilled, generated = runner.tokens()
+        return Cell(
+            spec,
+            runner.settings,
+            startup=startup,
+            seconds=seconds,
+            questions=questions.asked,
+            done=tuple(one.id for one in workload.documents if one.id in questions.begun),
+            prefilled=prefilled,
+            generated=generated,
+            calls=meter.calls or None,
+            decode_seconds=meter.seconds or None,
+            busy=used,
+            answers=answers,
+        )
+    finally:
+        runner.close()
+
+
+def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer, meter: Meter) -> Runner:
+    model, threads, slots = Path(str(spec["model"])), _int(spec["threads"]), _int(spec["slots"])
+    name = str(spec["alternative"])
+    match name.split(" x"):
+        case ["nightdesk"]:
+            return Nightdesk(workload, model, tokenizer, meter, engine="batched", threads=threads, slots=slots)
+        case ["nightdesk, pointed"]:
+            pointed = workload.pointed()
+            return Nightdesk(pointed, model, tokenizer, meter, engine="batched", threads=threads, slots=slots)
+        case ["naive twin"]:
+            return Nightdesk(workload, model, tokenizer, meter, engine="naive", threads=threads, slots=slots)
+        case ["llama-cpp-python"]:
+            return HighLevel(workload, model, tokenizer, meter, threads=_cores(threads))
+        case ["outlines"]:
+            return Outlines(workload, model, tokenizer, meter, threads=_cores(threads))
+        case ["server", number]:
+            return Server(workload, str(spec["server"]), at_a_time=int(number))
+    raise ValueError(f"there is no alternative {name}")
+
+
+def _floor(
+    spec: Mapping[str, object], folder: Path, workload: Workload, tokenizer: Tokenizer, meter: Meter, used: float
+) -> Cell:
+    """Replay what nightdesk's cell of this round generated."""
+    from pipeline.engines.llama import Llama
+
+    source = folder / f"{spec['workload']}-{OURS}-r{spec['round']}.json"
+    if not source.exists() or (cell := Cell.load(source)).error:
+        return Cell(spec, error="nightdesk's cell of this round is missing")
+    builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
+    model = Path(str(spec["model"]))
+    shape = shape_of(workload, builders, model, threads=_int(spec["threads"]), slots=_int(spec["slots"]))
+    answers = {answer.key: answer for answer in cell.answers}
+
+    def replay(question: Question, tokens: tuple[int, ...], forced: int) -> Replay:
+        return Replay(builders[question.task].prompt(question.chunk.text, question.key), tokens, forced)
+
+    replays = [replay(q, answers[q.key].tokens, answers[q.key].forced) for q in workload.questions if q.key in answers]
+    backend = Llama(model, shape.sizes)
+    try:
+        floor = Floor(backend, shape.slots)
+        floor.run([replay(question, (), 0) for question in workload.warm_up])  # as warm as nightdesk was
+        meter.reset()
+        floor.prefilled = floor.generated = 0
+        begin = time.perf_counter()
+        floor.run(replays)
+        seconds = time.perf_counter() - begin
+    finally:
+        backend.close()
+    return Cell(
+        spec,
+        {"slots": shape.slots},
+        seconds=seconds,
+        questions=len(replays),
+        done=cell.done,
+        prefilled=floor.prefilled,
+        generated=floor.generated,
+        calls=meter.calls,
+        decode_seconds=meter.seconds,
+        busy=used,
+    )
+
+
+def _int(value: object) -> int | None:
+    return None if value is None else int(str(value))
+
+
+def _cores(threads: int | None) -> int:
+    return threads or psutil.cpu_count(logical=False) or 1
+
+
+def main() -> None:
+    """Measure one cell and save it."""
+    spec, folder = json.loads(Path(sys.argv[1]).read_text("utf-8")), Path(sys.argv[2])
+    most = int(psutil.virtual_memory().total * MEMORY)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    measure(spec, folder).save(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Nightdesk in process: batched, pointed, and its slow twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config import Shape
+from pipeline.data import Completion, Prompt, Stop
+from pipeline.engines.shape import Resolved, resolve
+from pipeline.engines.spec import EngineSpec
+from pipeline.models import TokenizerLike
+from pipeline.models.gguf import check_model
+from pipeline.prompting import PromptBuilder
+from pipeline.run.model import machine
+from pipeline.schema import any_extractive
+from tests.benchmarks.floor import evaluated
+from tests.benchmarks.meter import Meter
+from tests.benchmarks.results import Answer
+from tests.benchmarks.validity import is_valid
+from tests.benchmarks.workloads import Question, Workload
+
+
+def shape_of(
+    workload: Workload, builders: Sequence[PromptBuilder], model: Path, *, threads: int | None, slots: int | None
+) -> Resolved:
+    """The shape that `nightdesk run` would choose, but for what is named."""
+    return resolve(
+        Shape(threads=threads, slots=slots),
+        check_model(model),
+        machine(),
+        prefix=sum(len(builder.prefix.tokens) for builder in builders),
+        longest=max(builder.most_tokens - len(builder.prefix.tokens) for builder in builders),
+        ranked=any(any_extractive(task.schema.root) for task in workload.tasks),
+    )
+
+
+class Nightdesk:
+    """Answers questions with an engine of ours."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        model: Path,
+        tokenizer: TokenizerLike,
+        meter: Meter,
+        *,
+        engine: Literal["batched", "naive"],
+        threads: int | None,
+        slots: int | None,
+    ) -> None:
+        self._workload = workload
+        self._tokenizer = tokenizer
+        self._meter = meter
+        self._builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
+        shape = shape_of(workload, self._builders, model, threads=threads, slots=slots)
+        self._engine = EngineSpec(model, engine, "llguidance", shape).build()
+        self._prefilled = 0
+        self.settings: dict[str, object] = {"engine": engine, "slots": shape.slots, **asdict(shape.sizes)}
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Answers in the order they finish."""
+        asked: dict[str, tuple[Question, Prompt]] = {}
+        self._prefilled = 0
+
+        def prompts() -> Iterator[Prompt]:
+            for question in questions:
+                prompt = self._builders[question.task].prompt(question.chunk.text, question.key)
+                asked[question.key] = (question, prompt)
+                yield prompt
+
+        for completion in self._engine.run(prompts()):
+            yield self._answer(completion, *asked.pop(completion.work_key))
+
+    def tokens(self) -> tuple[int, int]:
+        """Rows evaluated since the last `answer`: for prompts, and for output (forks of pointed fields too)."""
+        return self._prefilled, self._meter.rows - self._prefilled
+
+    def close(self) -> None:
+        """Free the model."""
+        self._engine.close()
+
+    def _answer(self, completion: Completion, question: Question, prompt: Prompt) -> Answer:
+        self._prefilled += completion.counts.prefilled
+        text = self._tokenizer.vocabulary.decode(completion.tokens).decode("utf-8", "replace")
+        tokens, forced = evaluated(completion)
+        return Answer(
+            question.key,
+            question.document,
+            question.task,
+            question.chunk.index,
+            text,
+            prompt_tokens=prompt.length,
+            output_tokens=len(completion.tokens),
+            ended=completion.stop is Stop.END,
+            valid=is_valid(self._workload.tasks[question.task].schema, text),
+            tokens=tokens,
+            forced=forced,
+        )
