@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli import screen
 from pipeline.cli.check import check
+from pipeline.cli.doctor import doctor
 from pipeline.cli.eval import evaluate
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
@@ -19,6 +20,7 @@ from pipeline.cli.models import models
 from pipeline.cli.purge import purge
 from pipeline.cli.retry import retry
 from pipeline.cli.run import run
+from pipeline.cli.schedule import schedule
 from pipeline.cli.status import status
 
 app = typer.Typer(
@@ -55,7 +57,7 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry, purge):
+for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")

@@ -50,7 +50,7 @@ from pipeline.store import RunInfo, Store
 
 __all__ = ["Answered", "Event", "Failed", "FileRead", "Looked", "Opened", "Planned", "Recorded", "Summary", "run"]
 
-_PACKAGES = ("nightdesk", "llama-cpp-python", "llguidance", "outlines-core", "pypdf", "pydantic", "sqlite-utils")
+PACKAGES = ("nightdesk", "llama-cpp-python", "llguidance", "outlines-core", "pypdf", "pydantic", "sqlite-utils")
 
 
 def run(
@@ -260,7 +260,7 @@ def _info(job: Job, model: Model, command: str) -> RunInfo:
         settings=json.dumps(settings, ensure_ascii=False),
         model=model.name,
         model_sha256=model.sha256,
-        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        versions={name: importlib.metadata.version(name) for name in PACKAGES},
         host=platform.node(),
         cores=machine().cores,
     )
