@@ -1,8 +1,9 @@
 """PDF, with pypdf: the text layer, page by page.
 
 Kept: the text of each page in the order in which the page draws it (two columns too: most producers draw
-column by column), pages with their numbers. Lost: pictures, drawings, positions. A page that cannot be read
-costs that page only, and so does one whose text layer is missing or garbage; `Page.note` says so. No OCR.
+column by column), pages with their numbers; behind it what was filled into the page's forms as `name: value` and
+notes as `[Comment: text]`; embedded files as attachments. Lost: pictures, drawings, positions. A page that cannot be
+read costs that page only, and so does one whose text layer is missing or garbage; `Page.note` says so. No OCR.
 """
 
 from __future__ import annotations
@@ -11,20 +12,28 @@ import io
 import logging
 import re
 import warnings
+from collections.abc import Iterator
 
 import pypdf
+from pypdf.generic import DictionaryObject
 
+from pipeline.data import Attachment
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions
+from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
 SUFFIXES = (".pdf",)
-VERSION = f"1 (pypdf {pypdf.__version__})"
+VERSION = f"2 (pypdf {pypdf.__version__})"
 
 UNREADABLE = "unreadable"
 NO_TEXT = "no text layer"
 GARBAGE = "garbage text layer"
 
+_MOST_EMBEDDED = 1000
+_MOST_EMBEDDED_BYTES = 256 << 20
+_DEEPEST_FIELD = 20
+_FIELD_INDEX = re.compile(r"\[\d+\]$")  # of forms made with XFA
 _GARBAGE_SHARE = 0.25
 _GARBAGE = re.compile(
     r"\(cid:\d+\)"
@@ -48,7 +57,8 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
         warnings.simplefilter("ignore")
         document, count = _open(content, name, options)
         pages = tuple(_page(document, index) for index in range(count))
-    if not any(page.text.strip() for page in pages):
+        attachments = tuple(_embedded(document, name))
+    if not attachments and not any(page.text.strip() for page in pages):
         notes = {page.note for page in pages}
         if notes == {UNREADABLE}:
             raise _broken(name, "none of its pages can be read")
@@ -58,7 +68,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
             code="no_text",
             hint="It is a scan or hides its text. OCR is not there yet: run another OCR program on it first.",
         )
-    return Reading(pages)
+    return Reading(pages, attachments)
 
 
 def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfReader, int]:
@@ -84,6 +94,12 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
 
 
 def _page(document: pypdf.PdfReader, index: int) -> PageText:
+    page = _layer(document, index)
+    filled = "\n".join(_filled_in(document, index)) if page.note != UNREADABLE else ""
+    return PageText("\n\n".join(piece for piece in (page.text, filled) if piece), page.note)
+
+
+def _layer(document: pypdf.PdfReader, index: int) -> PageText:
     unmapped = 0
 
     def tally(text: str, _matrix: object, _text_matrix: object, font: object, _size: object) -> None:
@@ -101,6 +117,66 @@ def _page(document: pypdf.PdfReader, index: int) -> PageText:
         return PageText("", NO_TEXT)
     garbage = unmapped + sum(map(_visible, _GARBAGE.findall(text)))
     return PageText("", GARBAGE) if garbage > _GARBAGE_SHARE * _visible(text) else PageText(text)
+
+
+def _filled_in(document: pypdf.PdfReader, index: int) -> list[str]:
+    """What was filled into the forms of a page, and its notes."""
+    lines: list[str] = []
+    try:
+        for one in document.pages[index].get("/Annots") or ():
+            annotation = one.get_object()
+            kind = annotation.get("/Subtype")
+            if kind == "/Widget":
+                name, value = _field(annotation, "/TU") or _field(annotation, "/T"), _field(annotation, "/V")
+                if value and not _field(annotation, "/FT").endswith("Sig"):
+                    lines.append(f"{_FIELD_INDEX.sub('', name)}: {value}")
+            elif kind not in {"/Link", "/Popup"} and annotation.get("/Contents"):
+                text = " ".join(str(annotation["/Contents"]).split())
+                lines.append(text if kind == "/FreeText" else f"[Comment: {text}]")
+    except MemoryError:
+        raise
+    except Exception:  # pypdf raises whatever a broken file leads it into; the text of the page stands
+        return lines
+    return list(dict.fromkeys(lines))  # a field may be drawn several times
+
+
+def _field(widget: DictionaryObject, key: str) -> str:
+    """An entry of a field, which a field above it may have."""
+    for _ in range(_DEEPEST_FIELD):
+        value = widget.get(key)
+        value = value.get_object() if value is not None else None
+        if isinstance(value, list):
+            return ", ".join(str(one.get_object()) for one in value)
+        if value is not None and not isinstance(value, dict):
+            text = " ".join(str(value).split())
+            return {"/Off": "", "/Yes": "yes", "/On": "yes"}.get(text, text.removeprefix("/"))
+        parent = widget.get("/Parent")
+        if parent is None:
+            break
+        widget = parent.get_object()
+    return ""
+
+
+def _embedded(document: pypdf.PdfReader, name: str) -> Iterator[Attachment]:
+    """The files that the document, or a pin on one of its pages, holds. Raises ReadError limits."""
+    left = _MOST_EMBEDDED_BYTES
+    try:
+        for number, file in enumerate(document.attachment_list):
+            content = file.content
+            left -= len(content)
+            if number >= _MOST_EMBEDDED or left < 0:
+                raise ReadError(
+                    f"{name} holds more than {_MOST_EMBEDDED} files or {_MOST_EMBEDDED_BYTES >> 20} MB in files",
+                    code="limits",
+                    hint="Save the files that matter, and leave it out.",
+                )
+            given = file.alternative_name or file.name
+            shown = clean(given.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]).replace("\n", " ").strip()
+            yield Attachment(shown or "attachment", content)
+    except (MemoryError, ReadError):
+        raise
+    except Exception:  # as above; what cannot be reached is lost
+        return
 
 
 def _has_no_map(font: dict[str, object]) -> bool:

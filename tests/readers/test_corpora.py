@@ -17,7 +17,7 @@ CORPORA = Path(FOLDER or ".") / "corpora"
 KNOWN = {
     "legacy/testMSChart-govdocs-428996-6c44c2.ppt": "PowerPoint before 2007 is to be converted first",
     "mail-msg/blank-b9e5b5.msg": "it has a date and nothing else",
-    "office-encrypted/bug53475-password-is-pass-c182f7.docx": "msoffcrypto 6.1 cannot make a key of 256 bits from SHA-1",
+    "office-encrypted/bug53475-password-is-pass-c182f7.docx": "msoffcrypto makes no key of 256 bits from SHA-1",
     "office-encrypted/testPPT_protected_passtika-152e24.ppt": "PowerPoint before 2007 is to be converted first",
     "pptx/51187-a1728e.pptx": "its only text is the number of a slide",
     "rtf/testBinControlWord-f26538.rtf": "it holds a picture and no text",

@@ -1,11 +1,13 @@
+import io
 import logging
 
+import pypdf
 import pytest
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
 from pipeline import readers
 from pipeline.errors import ReadError
-from pipeline.readers import ReadOptions
+from pipeline.readers import ReadOptions, pdf
 
 
 def name_object(**entries):
@@ -170,3 +172,76 @@ def test_a_thousand_pages_are_read(make_pdf):
     assert len(document.pages) == 1000
     last = document.pages[-1]
     assert document.text[last.start : last.end] == "Page 1000"
+
+
+def with_annotations(content, *annotations, files=None):
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(content))
+    for name, data in (files or {}).items():
+        writer.add_attachment(name, data)
+    found = ArrayObject([writer._add_object(one) for one in annotations])
+    writer.pages[0][NameObject("/Annots")] = found
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def widget(name, value, kind="Tx", **more):
+    return name_object(
+        Subtype=NameObject("/Widget"), T=TextStringObject(name), FT=NameObject(f"/{kind}"), V=value, **more
+    )
+
+
+def test_what_was_filled_into_a_form_stands_behind_its_page(make_pdf):
+    parent = name_object(T=TextStringObject("Sum[0]"), V=TextStringObject("12.50"))
+    content = with_annotations(
+        make_pdf("Form", "Two"),
+        widget("Name", TextStringObject("Ana\rSilva")),
+        widget("x1", TextStringObject("3"), TU=TextStringObject("Count")),
+        widget("Paid", NameObject("/Yes"), "Btn"),
+        widget("Unpaid", NameObject("/Off"), "Btn"),
+        widget("Colours", ArrayObject([TextStringObject("red"), TextStringObject("blue")]), "Ch"),
+        name_object(Subtype=NameObject("/Widget"), Parent=parent),
+    )
+
+    assert readers.read(content, "a.pdf").text == (
+        "Form\n\nName: Ana Silva\nCount: 3\nPaid: yes\nColours: red, blue\nSum: 12.50\n\fTwo"
+    )
+
+
+def test_notes_on_a_page_stand_behind_it(make_pdf):
+    content = with_annotations(
+        make_pdf("Page"),
+        name_object(Subtype=NameObject("/Text"), Contents=TextStringObject("check\nthis")),
+        name_object(Subtype=NameObject("/FreeText"), Contents=TextStringObject("typed")),
+        name_object(Subtype=NameObject("/Link"), Contents=TextStringObject("no")),
+    )
+
+    assert readers.read(content, "a.pdf").text == "Page\n\n[Comment: check this]\ntyped"
+
+
+def test_embedded_files_are_attachments_without_folders(make_pdf):
+    content = with_annotations(make_pdf("Invoice"), files={"../x/factur-x.xml": b"<a/>", "b.csv": b"a;b"})
+
+    found = readers.read(content, "a.pdf").attachments
+    assert sorted((one.name, one.content) for one in found) == [("b.csv", b"a;b"), ("factur-x.xml", b"<a/>")]
+
+
+def test_a_scan_with_embedded_files_is_read_for_them(make_pdf):
+    document = readers.read(with_annotations(make_pdf(b""), files={"a.txt": b"x"}), "a.pdf")
+
+    assert [page.note for page in document.pages] == ["no text layer"]
+    assert [one.name for one in document.attachments] == ["a.txt"]
+
+
+def test_too_many_embedded_files_are_refused(make_pdf, monkeypatch):
+    monkeypatch.setattr(pdf, "_MOST_EMBEDDED", 2)
+
+    assert refused(with_annotations(make_pdf("x"), files={f"{n}.txt": b"x" for n in range(3)})).code == "limits"
+
+
+def test_a_form_that_is_its_own_parent_ends(make_pdf):
+    field = name_object(Subtype=NameObject("/Widget"))
+    field[NameObject("/Parent")] = name_object(Kid=NumberObject(1))
+    content = with_annotations(make_pdf("Form"), field)
+
+    assert readers.read(content, "a.pdf").text == "Form"
