@@ -8,6 +8,7 @@ token of an alternative is never decoded here: its probability comes from the ro
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -90,9 +91,25 @@ def _leaves(group: Iterable[Path]) -> list[Path]:
     return leaves
 
 
+def _by_stem(alternatives: Iterable[Path]) -> list[Path]:
+    """In the order in which each one shares most with the one before."""
+    return sorted(set(alternatives), key=lambda alternative: (alternative[:-1], alternative))
+
+
+def _cost(before: Path, alternative: Path) -> tuple[int, int]:
+    """Rows and leaves that an alternative adds to a tree whose last one, by stem, is `before`."""
+    old, new = before[:-1], alternative[:-1]
+    common = 0
+    for one, other in zip(old, new, strict=False):
+        if one != other:
+            break
+        common += 1
+    return len(new) - common, int(common < len(new) and (common < len(old) or not old))
+
+
 def _rows(group: Iterable[Path]) -> int:
     """How many rows the tree of these alternatives has."""
-    return len({alternative[:depth] for alternative in group for depth in range(1, len(alternative))})
+    return sum(_cost(before, one)[0] for before, one in itertools.pairwise([(), *_by_stem(group)]))
 
 
 class Ranking:
@@ -102,7 +119,7 @@ class Ranking:
         self._first = first
         self._by_mean = candidates.by_mean
         self._scores: dict[Path, tuple[float, ...]] = {}
-        self._alternatives = sorted(set(candidates.alternatives))
+        self._alternatives = _by_stem(candidates.alternatives)
         self._probing = self._by_mean and _rows(self._alternatives) > MOST_ROWS
         self._waiting = deque(self._probes() if self._probing else self._alternatives)
 
@@ -115,8 +132,9 @@ class Ranking:
         """The next alternatives that fit these forks and rows; empty where not even one does."""
         group: list[Path] = []
         while self._waiting:
-            wider = [*group, self._waiting[0]]
-            if len(_leaves(wider)) > forks or _rows(wider) > rows:
+            more_rows, more_leaves = _cost(group[-1] if group else (), self._waiting[0])
+            rows, forks = rows - more_rows, forks - more_leaves
+            if rows < 0 or forks < 0:
                 break
             group.append(self._waiting.popleft())
         return tuple(group)
@@ -151,7 +169,7 @@ class Ranking:
         return total / len(path) if self._by_mean else total
 
     def _probes(self) -> list[Path]:
-        return sorted({alternative[:PROBE] for alternative in self._alternatives})
+        return _by_stem(alternative[:PROBE] for alternative in self._alternatives)
 
     def _prune(self) -> None:
         """Keep the alternatives with the likeliest beginnings, as many as the rows allow."""
@@ -163,4 +181,4 @@ class Ranking:
                 break
             kept = wider
         self._scores.clear()
-        self._waiting = deque(sorted(kept))
+        self._waiting = deque(_by_stem(kept))
