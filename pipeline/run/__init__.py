@@ -167,6 +167,9 @@ class _Run:
             yield from task_run.sweep()
         if not any(plan.work for plan in self._summary.plans):
             return
+        if self._end() is not Halt.NO:  # no model is loaded for nothing
+            self._cut_short = True
+            return
         engine, shape = self._model.start(
             self._job.engine,
             prefix=sum(len(b.prefix.tokens) for b in self._builders.values()),
