@@ -1,7 +1,7 @@
 """Whole alternatives scored together over the shared KV cache, as a token tree on forks of one sequence.
 
-The likelihood of an alternative is the product of its tokens' probabilities, closing quote included; long ones of
-very different lengths (runs of lines) are compared by the mean over their tokens instead. Alternatives that begin
+The likelihood of an alternative is the product of its tokens' probabilities, closing quote included; the total of
+long ones of very different lengths (runs of lines) is divided by a power of their length. Alternatives that begin
 alike share rows: every leaf of the tree has a fork, and a row is seen by the forks of all leaves below it. The last
 token of an alternative is never decoded here: its probability comes from the row before.
 """
@@ -21,8 +21,8 @@ from pipeline.grammars import Candidates
 
 Path = tuple[int, ...]
 
-PROBE = 4  # tokens of each alternative that are looked at before the unlikely ones are left out
-MOST_ROWS = 160  # rows spent on one choice that is made by the mean; without a bound it costs more than the document
+PROBE = 8  # tokens of each alternative that are looked at before the unlikely ones are left out
+MOST_ROWS = 160  # rows spent on one choice among runs of lines; without a bound it costs more than the document
 LONGEST = 192  # tokens; a longer alternative is not worth scoring, and no context has fewer cells for it
 
 
@@ -117,10 +117,10 @@ class Ranking:
 
     def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
         self._first = first
-        self._by_mean = candidates.by_mean
+        self._power = candidates.length_power
         self._scores: dict[Path, tuple[float, ...]] = {}
         self._alternatives = _by_stem(candidates.alternatives)
-        self._probing = self._by_mean and _rows(self._alternatives) > MOST_ROWS
+        self._probing = self._power > 0 and _rows(self._alternatives) > MOST_ROWS
         self._waiting = deque(self._probes() if self._probing else self._alternatives)
 
     @property
@@ -166,7 +166,7 @@ class Ranking:
 
     def _score(self, path: Path) -> float:
         total = math.fsum(self._scores[path])
-        return total / len(path) if self._by_mean else total
+        return total / math.pow(len(path), self._power)
 
     def _probes(self) -> list[Path]:
         return _by_stem(alternative[:PROBE] for alternative in self._alternatives)

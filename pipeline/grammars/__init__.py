@@ -33,7 +33,7 @@ class Candidates:
 
     alternatives: tuple[tuple[int, ...], ...] = ()
     otherwise: tuple[int, ...] = ()
-    by_mean: bool = False  # compare by mean log-probability of a token: for alternatives of very different lengths
+    length_power: float = 0.0  # compared is total / length ** length_power: 0 the sum, 1 the mean over the tokens
 
 
 NO_CANDIDATES = Candidates()

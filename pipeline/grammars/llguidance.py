@@ -28,6 +28,7 @@ _SEPARATORS = {
 _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.b; the conformance suite finds these
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
+_LINE_POWER = 0.5  # measured: the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
 
@@ -147,15 +148,15 @@ class Cursor:
         except UnicodeDecodeError:
             return NO_CANDIDATES
         found, nullable = self._pointing.alternatives_at(text)
-        if not found.by_mean and len(found.values) > _MOST_SPANS:
+        if not found.lines and len(found.values) > _MOST_SPANS:
             return NO_CANDIDATES
         paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in found.values]
         # Spans of other lines drop out once an item is held to one line.
         paths = [path for path in paths if self._matcher.validate_tokens(list(path)) == len(path)]
-        if len(paths) < 2 or (not found.by_mean and len(paths) > _FEW):
+        if len(paths) < 2 or (not found.lines and len(paths) > _FEW):
             return NO_CANDIDATES
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        return Candidates(tuple(paths), null, found.by_mean)
+        return Candidates(tuple(paths), null, _LINE_POWER if found.lines else 0.0)
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

@@ -29,11 +29,18 @@ _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
 
 @dataclass(slots=True)
 class Alternatives:
-    """The JSON texts of all the values that a field can have, in the order of the text. Runs of lines differ so much
-    in length that they are compared by the mean."""
+    """The JSON texts of all the values that a field can have, in the order of the text; `lines`: runs of lines."""
 
     values: dict[str, None] = field(default_factory=dict, repr=False)
-    by_mean: bool = False
+    lines: bool = False
+
+    def besides(self, said: list[str]) -> Alternatives:
+        """Without the runs that share lines with a run said before: small models like to say the same lines again."""
+        used = [_inner(value) for value in said if _quoted(value) in self.values]
+        if not (self.lines and used):
+            return self
+        kept = {v: None for v in self.values if not any(v[1:-1] in old or old in v[1:-1] for old in used)}
+        return Alternatives(kept, lines=True)
 
 
 class Pointing:
@@ -72,7 +79,8 @@ class Pointing:
         progress = Progress(self._root, text)
         if progress.expected is None:
             return Alternatives(), False
-        return self._alternatives.get(progress.expected, Alternatives()), progress.nullable
+        found = self._alternatives.get(progress.expected, Alternatives())
+        return found.besides(progress.said), progress.nullable
 
     def behind(self, text: str) -> Pointing | None:
         """The grammar from here on, where `text` has just finished an item of an ordered list."""
@@ -224,7 +232,7 @@ class _Writer:
         alternatives = self.alternatives.setdefault(path, Alternatives())
         alternatives.values.update(dict.fromkeys(map(_quoted, values)))
         if not values and node.extractive is not None and node.extractive.unit == "line":
-            alternatives.by_mean = True
+            alternatives.lines = True
             alternatives.values.update(dict.fromkeys(map(_quoted, self._runs(limit, window))))
         if (node, window) in self._terminals:
             return self._terminals[node, window]

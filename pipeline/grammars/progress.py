@@ -28,6 +28,7 @@ class Progress:
         self.ordered: Path | None = None
         self.items: list[object] = []
         self.end = 0
+        self.said: list[str] = []  # the finished strings, in order
         self._text = text
         self._value(root, (), 0, nullable=False)
 
@@ -42,9 +43,12 @@ class Progress:
         if isinstance(node, List) and text[at] == "[":
             return self._list(node, path, at + 1)
         try:
-            return _DECODER.raw_decode(text, at)[1]
+            value, end = _DECODER.raw_decode(text, at)
         except ValueError:
             return None
+        if isinstance(value, str):
+            self.said.append(value)
+        return int(end)
 
     def _object(self, node: Object, path: Path, at: int) -> int | None:
         before = ""

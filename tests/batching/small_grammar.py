@@ -55,7 +55,7 @@ class SmallCursor:
     def candidates(self) -> Candidates:
         if self.ranked and self.text.endswith(b'"b": "'):
             words = tuple(tuple(word) for word in WORDS)
-            return Candidates(words, tuple(b'"') if len(self.text) % 2 else (), by_mean=len(self.text) % 3 == 0)
+            return Candidates(words, tuple(b'"') if len(self.text) % 2 else (), length_power=(len(self.text) % 3) / 2)
         return NO_CANDIDATES
 
     def commit(self, token: int) -> None:

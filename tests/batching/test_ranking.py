@@ -43,21 +43,21 @@ def rank(choice: Ranking, *, forks: int, rows: int) -> list[int]:
     return sizes
 
 
-def start(alternatives: list[tuple[int, ...]], *, by_mean: bool = False) -> Ranking:
-    candidates = Candidates(tuple(alternatives), by_mean=by_mean)
+def start(alternatives: list[tuple[int, ...]], *, power: float = 0.0) -> Ranking:
+    candidates = Candidates(tuple(alternatives), length_power=power)
     return Ranking(candidates, ranking.first_logprobs(candidates, logits_after(())))
 
 
-@given(groups, st.booleans())
+@given(groups, st.sampled_from([0.0, 0.5, 1.0]))
 def test_the_likeliest_whole_alternative_wins_however_it_is_grouped(
-    alternatives: list[tuple[int, ...]], by_mean: bool
+    alternatives: list[tuple[int, ...]], power: float
 ) -> None:
     def score(path: tuple[int, ...]) -> float:
-        return logprob(path) / (len(path) if by_mean else 1)
+        return logprob(path) / len(path) ** power
 
     best = max(score(path) for path in alternatives)
     for forks, rows in ((1, sys.maxsize), (3, 6), (64, 512)):
-        choice = start(alternatives, by_mean=by_mean)
+        choice = start(alternatives, power=power)
         rank(choice, forks=forks, rows=rows)
         winner = tuple(one.token for one in choice.choices())
         assert winner in alternatives
@@ -101,14 +101,15 @@ def test_the_first_choice_carries_the_mass_and_the_gap_of_the_ranking() -> None:
 
 def test_unlikely_beginnings_are_left_out_where_there_are_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "MOST_ROWS", 12)
+    monkeypatch.setattr(ranking, "PROBE", 4)
     alternatives = [(a, b, 1, 2, *range(tail)) for a in range(4) for b in range(4) for tail in range(1, 4)]
-    choice = start(alternatives, by_mean=True)
+    choice = start(alternatives, power=0.5)
 
     sizes = rank(choice, forks=64, rows=512)
 
     assert sizes[-1] <= 12
-    best_start = max({path[:4] for path in alternatives}, key=lambda path: logprob(path))
-    assert best_start in {path[:4] for path in choice._scores}
+    best_start = max({path[: ranking.PROBE] for path in alternatives}, key=lambda path: logprob(path))
+    assert best_start in {path[: ranking.PROBE] for path in choice._scores}
     assert len(choice._scores) < len(alternatives)
 
 
