@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import llama_cpp
+from llama_cpp._ggml import libggml
 
 from pipeline.engines.llama import context_params
 from pipeline.engines.sizes import Sizes
@@ -27,6 +28,7 @@ SECONDS = 60.0
 _SIZE = re.compile(r"size\s*=\s*([\d.]+)\s*(KiB|MiB|GiB)")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _CACHES = ("kv_cache", "memory_recurrent")
+_GPU = 1  # GGML_BACKEND_DEVICE_TYPE_GPU
 _lines: list[str] = []
 
 
@@ -82,6 +84,24 @@ def dry_runs() -> Iterator[DryRuns]:
         yield DryRuns(worker)
     finally:
         worker.child.stop()
+
+
+def free_vram() -> int:
+    """Bytes free on the GPUs that this build of llama.cpp can use; 0 without one."""
+    if not llama_cpp.llama_supports_gpu_offload():
+        return 0
+    ggml = libggml
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    total = 0
+    for number in range(ggml.ggml_backend_dev_count()):
+        device = ctypes.c_void_p(ggml.ggml_backend_dev_get(number))
+        if ggml.ggml_backend_dev_type(device) == _GPU:
+            free, size = ctypes.c_size_t(), ctypes.c_size_t()
+            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(size))
+            total += free.value
+    return total
 
 
 def read_log(lines: Iterable[str], formula: Memory) -> Memory:

@@ -105,6 +105,17 @@ def sha256_of(path: Path) -> str:
     return cache[key]
 
 
+def recall(key: str) -> str | None:
+    """What `remember` was told under this key."""
+    return _read_cache(_cache_file()).get(key)
+
+
+def remember(key: str, value: str) -> None:
+    """Keep a short result about a model file beside the hashes. Where it cannot be kept, it is not."""
+    file = _cache_file()
+    _write_cache(file, _read_cache(file) | {key: value})
+
+
 def _cache_file() -> Path:
     return Path(platformdirs.user_cache_dir("nightdesk")) / "models.json"
 
@@ -117,7 +128,7 @@ def _read_cache(file: Path) -> dict[str, str]:
         return {}
     if not isinstance(data, dict):
         return {}
-    return {key: value for key, value in data.items() if isinstance(value, str) and len(value) == 64}
+    return {key: value for key, value in data.items() if isinstance(value, str)}
 
 
 def _write_cache(file: Path, cache: dict[str, str]) -> None:

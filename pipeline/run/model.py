@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import psutil
 
-from pipeline.config import EngineSettings
-from pipeline.engines import Engine
+from pipeline.config import EngineSettings, Shape
+from pipeline.engines import Engine, self_test
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
-from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, resolve
+from pipeline.engines.dry_run import dry_runs, free_vram
+from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
+from pipeline.errors import ModelDoesNotFit
 from pipeline.models import TokenizerLike
 from pipeline.models.byte_tokenizer import ByteTokenizer
-from pipeline.models.gguf import check_model
-from pipeline.models.locate import find_model, sha256_of
+from pipeline.models.gate import gate
+from pipeline.models.gguf import Header, check_model
+from pipeline.models.locate import find_model, recall, remember, sha256_of
+from pipeline.models.memory import estimate
 from pipeline.models.tokenizer import Tokenizer
 
 SCRIPTED = "scripted"
@@ -54,6 +62,7 @@ class FileModel:
     def __init__(self, name: str) -> None:
         self._path = find_model(name)
         self._header = check_model(self._path)
+        gate(self._header)
         self.name = str(self._path)
         self.sha256 = sha256_of(self._path)
         self.tokenizer: TokenizerLike = Tokenizer.load(self._path)
@@ -61,11 +70,47 @@ class FileModel:
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
-        shape = resolve(settings.shape, self._header, machine(), prefix=prefix, longest=longest, ranked=ranked)
+        offered = replace(machine(), free_vram=free_vram())
+        wanted, notes = self._allowed(settings, offered.cores)
+        shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
         spec = EngineSpec(self._path, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
         sizes = shape.sizes
-        slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slots"
-        return ChildEngine(spec), f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"
+        slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
+        said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
+        if sizes.gpu_layers:
+            said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
+        return ChildEngine(spec), "; ".join([*said, *notes])
+
+    def _allowed(self, settings: EngineSettings, cores: int) -> tuple[Shape, list[str]]:
+        """The shape that is asked for, within what the model's architecture allows, and what to say about that."""
+        allowed, shape = gate(self._header), settings.shape
+        notes = [allowed.note] if allowed.note else []
+        if allowed.self_test and settings.engine == "batched" and shape.slots != 1:
+            key = f"self-test|{self.sha256}|{llama_cpp_version()}"
+            verdict = recall(key)
+            if verdict is None:
+                verdict = "passed" if self_test.passes(self._path, shape.threads or cores) else "failed"
+                remember(key, verdict)
+            if verdict != "passed":
+                notes.append("its answers change when several are written together, so one is written at a time")
+                shape = shape.model_copy(update={"slots": 1})
+        return shape, notes
+
+
+def shape_for(shape: Shape, header: Header, offered: Machine, *, prefix: int, longest: int, ranked: bool) -> Resolved:
+    """`resolve` by the formula, and where the memory is at all tight by llama.cpp's own numbers."""
+    asked = partial(resolve, shape, header, offered, prefix=prefix, longest=longest, ranked=ranked)
+    with suppress(ModelDoesNotFit):
+        resolved = asked()
+        if estimate(header, resolved.sizes).total < usable(offered) / 2:
+            return resolved
+    with dry_runs() as dry:
+        return asked(measure=dry)
+
+
+def llama_cpp_version() -> str:
+    """The version of the library, as results of tests are remembered for it."""
+    return importlib.metadata.version("llama-cpp-python")
 
 
 class ScriptedModel:
