@@ -52,10 +52,10 @@ def test_a_mail_without_headers_is_a_text():
 
 
 def test_a_mailbox_of_starts_only_ends():
-    started = time.monotonic()
+    started = time.process_time()
 
     assert refused((FIRST + b"\n") * 20_000, "a.mbox").code == "broken"
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

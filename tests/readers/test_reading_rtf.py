@@ -70,12 +70,12 @@ def test_a_document_that_was_cut_is_read_to_its_end():
     ],
 )
 def test_hostile_documents_end_in_linear_time(body):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         text(body)
     except ReadError as error:
         assert error.code == "no_text"  # noqa: PT017 - it may also be read
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_binary_data_that_claims_to_go_on_forever_ends():
