@@ -8,7 +8,7 @@ import random
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.confidence import (
@@ -43,6 +43,7 @@ def evidence(found: Found = Found.POINTED, path: str = "total", occurrences: int
     return Evidence(path, "60.30", found, 0, 5, 1, occurrences)
 
 
+@settings(max_examples=60, deadline=None)
 @given(some_signals, st.sampled_from(Found), st.integers(0, 30))
 def test_the_number_is_a_share(signal, found, occurrences):
     if found is Found.CUT:
@@ -53,6 +54,7 @@ def test_the_number_is_a_share(signal, found, occurrences):
     assert all(math.isfinite(x) for x in features(signal, piece))
 
 
+@settings(max_examples=60, deadline=None)
 @given(some_signals)
 def test_worse_evidence_never_makes_a_value_surer(signal):
     order = [Found.POINTED, Found.EXACT, Found.FOLDED, Found.FUZZY, Found.NOT_FOUND, Found.FROM_EXAMPLE]

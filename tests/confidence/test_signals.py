@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.confidence import signals
@@ -57,6 +57,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(["x", "ÿ y", "z"]), json_values), st.booleans(), st.sampled_from([None, 2]))
 def test_every_scalar_of_any_json_is_found_where_it_stands(value, ascii_only, indent):
     written = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
@@ -67,6 +68,7 @@ def test_every_scalar_of_any_json_is_found_where_it_stands(value, ascii_only, in
     assert {path: json.loads(written[a:b]) for path, (a, b) in spans.items()} == expected
 
 
+@settings(max_examples=60, deadline=None)
 @given(json_values, st.integers(0, 200))
 def test_a_cut_answer_keeps_its_finished_values_and_harms_nothing(value, length):
     written = json.dumps({"v": value}, ensure_ascii=False).encode("utf-8", "replace").decode("latin-1")
