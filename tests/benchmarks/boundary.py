@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.data import Prompt
@@ -23,6 +24,36 @@ from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from tests.benchmarks import host, workloads
 from tests.benchmarks.ours import shape_of
+
+
+@dataclass(slots=True)
+class Taken:
+    """What the rounds took: seconds in process, in a child, and of these at the boundary; messages and bytes."""
+
+    inside: list[float] = field(default_factory=list)
+    child: list[float] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)
+    messages: list[int] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+
+
+def measure(spec: EngineSpec, warm: Sequence[Prompt], prompts: Sequence[Prompt], rounds: int) -> Taken:
+    """The same prompts through the engine here and through it in a child, in turn; `warm` does not count."""
+    taken = Taken()
+    for _ in range(rounds):
+        engine: Engine = spec.build()
+        taken.inside.append(_seconds(engine, warm, prompts))
+        engine.close()
+        other = ChildEngine(spec)
+        for _completion in other.run(warm):
+            pass
+        before = other.boundary
+        taken.child.append(_seconds(other, (), prompts))
+        taken.spent.append(other.boundary.seconds - before.seconds)
+        taken.messages.append(other.boundary.messages - before.messages)
+        taken.bytes.append(other.boundary.bytes - before.bytes)
+        other.close()
+    return taken
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,29 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warm = [builder.prompt(question.chunk.text, question.key) for question in workload.warm_up]
     prompts = [builder.prompt(question.chunk.text, question.key) for question in workload.questions]
 
-    inside, child, spent, messages, size = [], [], [], [], []
-    for _ in range(wanted.rounds):
-        engine: Engine = spec.build()
-        inside.append(_seconds(engine, warm, prompts))
-        engine.close()
-        other = ChildEngine(spec)
-        for _completion in other.run(warm):
-            pass
-        before = other.boundary
-        child.append(_seconds(other, [], prompts))
-        spent.append(other.boundary.seconds - before.seconds)
-        messages.append(other.boundary.messages - before.messages)
-        size.append(other.boundary.bytes - before.bytes)
-        other.close()
-
+    taken = measure(spec, warm, prompts, wanted.rounds)
+    inside, child, spent = taken.inside, taken.child, taken.spent
     figures = {
         "host": {**host.facts(), "model": str(model), "model_sha256": sha256_of(model)},
         "documents": len(prompts),
-        "in_process_seconds": inside,
-        "child_seconds": child,
-        "boundary_seconds": spent,
-        "messages": messages,
-        "bytes": size,
+        **asdict(taken),
     }
     if wanted.out:
         wanted.out.write_text(json.dumps(figures, indent=1), encoding="utf-8")
@@ -80,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"| in process | {middle(inside):.2f} | {3600 * len(prompts) / middle(inside):,.0f} | - | - | - | - |")
     print(
         f"| child | {middle(child):.2f} | {3600 * len(prompts) / middle(child):,.0f} | {middle(spent):.4f} "
-        f"| {share:.3%} | {middle(messages):,.0f} | {middle(size) / len(prompts):,.0f} |"
+        f"| {share:.3%} | {middle(taken.messages):,.0f} | {middle(taken.bytes) / len(prompts):,.0f} |"
     )
     return 0
 

@@ -11,13 +11,17 @@ import pytest
 
 from pipeline.config import EngineSettings, Shape
 from pipeline.engines.scripted import Scripted
+from pipeline.engines.shape import Resolved
+from pipeline.engines.sizes import Sizes
+from pipeline.engines.spec import EngineSpec
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.locate import find_model
 from pipeline.models.tokenizer import Tokenizer
-from pipeline.prompting import PromptBuilder
+from pipeline.prompting import PromptBuilder, load_task
 from pipeline.run.model import ScriptedModel
 from tests.benchmarks import workloads
 from tests.benchmarks.bookkeeping import measure
+from tests.benchmarks.boundary import measure as measure_boundary
 from tests.benchmarks.floor import Floor, Replay, evaluated
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.results import Answer
@@ -218,6 +222,17 @@ def test_llama_servers_own_count_of_evaluated_tokens_comes_first():
     assert prompt_evaluated({"timings": {"prompt_n": 12}, "usage": usage}) == 12
     assert prompt_evaluated({"usage": usage}) == 20
     assert prompt_evaluated({"usage": {"prompt_tokens": 90}}) is None
+
+
+def test_the_boundary_of_a_child_is_counted_for_the_prompts_alone():
+    builder = PromptBuilder(load_task(str(workloads.TASKS / "small.toml")), BYTES)
+    prompts = [builder.prompt(f"note {number}", f"key {number}") for number in range(4)]
+    sizes = Sizes(cells=4000, max_sequences=64, max_batch=512, max_outputs=64, ubatch=512, threads=1)
+    spec = EngineSpec(None, "batched", "llguidance", Resolved(slots=2, forks=0, fork_cells=0, sizes=sizes))
+    taken = measure_boundary(spec, prompts[:1], prompts[1:], rounds=1)
+    assert 0 < taken.spent[0] < taken.child[0]
+    assert taken.messages[0] >= 2 * 3
+    assert taken.bytes[0] > 0
 
 
 def test_bookkeeping_does_every_document_once(tmp_path):
