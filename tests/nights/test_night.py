@@ -161,7 +161,7 @@ def test_times_are_read_as_people_write_them_and_settings_can_be_kept():
     assert night.until == datetime.time(6, 5)
     assert night.max_duration == datetime.timedelta(minutes=90)
     assert Job.model_validate({"database": "x", "tasks": [{"task": "t", "inputs": ["."]}], "night": {"nice": 5}})
-    assert night.model_dump(mode="json")["until"] == "06:05:00"
+    assert Night.model_validate(night.model_dump(mode="json")) == night
 
 
 # --- through the command
