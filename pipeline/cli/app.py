@@ -15,6 +15,7 @@ from pipeline.cli.eval import evaluate
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
 from pipeline.cli.failures import failures
+from pipeline.cli.fit import fit
 from pipeline.cli.help import help as show_help
 from pipeline.cli.models import models
 from pipeline.cli.purge import purge
@@ -57,7 +58,7 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule):
+for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, fit):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")

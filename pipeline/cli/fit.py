@@ -1,0 +1,207 @@
+"""`nightdesk fit`: does a model fit this machine's memory for these tasks, and what would make it fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.config import Shape
+    from pipeline.engines.shape import Machine, Measure, Resolved
+    from pipeline.models.gguf import Header
+
+PREFIX, LONGEST = 1500, 1500  # tokens, where no task is named: three examples, a page and its answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What the tasks ask of a model, in tokens; see `engines.shape.resolve`."""
+
+    prefix: int
+    longest: int
+    ranked: bool
+
+
+def fit(
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="TASK...", help="Default: a task of usual size.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="FILE|NAME", help="Default: every model on this machine.")
+    ] = None,
+) -> int:
+    """Say whether a model fits the free memory without swapping, and otherwise what would make it fit.
+
+    Without --model: a table of all models that `nightdesk models` finds, and the best of them that fits.
+
+    \b
+    Examples:
+      nightdesk fit receipts --model ollama:gemma3:4b
+      nightdesk fit receipts
+    """
+    from pipeline.engines.dry_run import dry_runs, free_vram
+    from pipeline.engines.shape import Machine
+    from pipeline.run.model import machine
+
+    here = machine()
+    here = Machine(here.cores, here.free_memory, free_vram())
+    if model is None:
+        return _table(tasks or [], here)
+    from pipeline.models.gate import gate
+    from pipeline.models.gguf import check_model
+    from pipeline.models.locate import find_model
+
+    header = check_model(find_model(model))
+    gate(header)
+    with dry_runs() as dry:
+        return _one(header, _need(tasks or [], header), here, dry)
+
+
+def _need(tasks: list[str], header: Header) -> _Need:
+    """Counted with the model's own tokenizer where tasks are named."""
+    from pipeline.models.tokenizer import Tokenizer
+    from pipeline.prompting import PromptBuilder, load_task
+    from pipeline.schema import any_extractive
+
+    if not tasks:
+        return _Need(PREFIX, LONGEST, ranked=True)
+    tokenizer = Tokenizer.load(header.path)
+    builders = [PromptBuilder(load_task(name), tokenizer) for name in tasks]
+    return _Need(
+        sum(len(builder.prefix.tokens) for builder in builders),
+        max(builder.most_tokens - len(builder.prefix.tokens) for builder in builders),
+        any(any_extractive(builder.task.schema.root) for builder in builders),
+    )
+
+
+def _one(header: Header, need: _Need, here: Machine, measure: Measure) -> int:
+    """One model: its memory by purpose, then yes or what would help. Exit code 4 where it does not fit."""
+    from pipeline.config import Shape
+    from pipeline.engines.shape import SLOTS, resolve, usable
+    from pipeline.errors import ModelDoesNotFit
+
+    def tried(shape: Shape) -> Resolved | None:
+        try:
+            return resolve(
+                shape, header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked, measure=measure
+            )
+        except ModelDoesNotFit:
+            return None
+
+    found = tried(Shape())
+    shown = found or resolve(
+        Shape(slots=1, allow_swap=True), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
+    )
+    memory = measure(header, shown.sizes)
+    screen.out(screen.styled(str(header.path), "bold"))
+    rows = [
+        ("weights", _gib(memory.weights)),
+        ("cache", f"{_gib(memory.cache)} ({shown.sizes.cells:,} cells of {shown.sizes.kv_type})"),
+        ("computing", _gib(memory.compute + memory.outputs)),
+        ("program", _gib(memory.program)),
+        ("together", f"{_gib(memory.total)}, {'by llama.cpp itself' if memory.exact else 'by formula'}"),
+        ("free", f"{_gib(here.free_memory)}, of which {_gib(usable(here))} can be used without swapping"),
+    ]
+    for name, value in rows:
+        screen.out(f"  {name:<10}{value}")
+    if found is not None:
+        fewer = f" ({SLOTS} would be of use; more memory would help)" if found.slots < SLOTS else ""
+        answers = screen.counted(found.slots, "answer")
+        screen.out(f"Fits without swapping, with {answers} written at the same time{fewer}.")
+        return 0
+    screen.out("Does not fit without swapping, even with one answer at a time. What would help, least harm first:")
+    screen.out(*(f"  - {line}" for line in _cures(header, tried, need, here)))
+    return ModelDoesNotFit.exit_code
+
+
+def _cures(header: Header, tried: Callable[[Shape], Resolved | None], need: _Need, here: Machine) -> list[str]:
+    """In order of harm."""
+    from pipeline.config import Shape
+    from pipeline.models.shelf import shelf
+
+    lines = ["close other programs; nothing changes"]
+    if tried(Shape(kv_type="q8_0")):
+        lines.append('kv_type = "q8_0" in the job\'s [engine.shape]: half the speed on a CPU')
+    elif tried(Shape(kv_type="q4_0")):
+        lines.append('kv_type = "q4_0" in the job\'s [engine.shape]: half the speed on a CPU, and worse answers')
+    others = [(each.name, whole) for each in shelf() if (whole := _whole(each.path)) is not None]
+    smaller = [(n, h) for n, h in others if h.tensor_bytes < header.tensor_bytes and _fits(h, need, here)]
+    same = [(n, h) for n, h in smaller if h.parameters == header.parameters and h.architecture == header.architecture]
+    if same:
+        name, best = max(same, key=lambda pair: pair[1].tensor_bytes)
+        lines.append(f"the same model quantised more: {name} ({best.quantisation})")
+    elif smaller:
+        name, best = max(smaller, key=lambda pair: (pair[1].parameters, pair[1].tensor_bytes))
+        lines.append(f"a smaller model that is here: {name} ({best.quantisation})")
+    else:
+        lines.append("a smaller quantisation of it, or a smaller model: none that fits is on this machine")
+    lines.append("a lower chunk_tokens in the task: a change of the task, so all its work is done again")
+    lines.append("--allow-swap: it runs as it is, very slowly")
+    return [screen.safe(line) for line in lines]
+
+
+def _table(tasks: list[str], here: Machine) -> int:
+    """All models on this machine by what they are worth, and the best that fits."""
+    from pipeline.models.inspect import short_count
+    from pipeline.models.memory import estimate
+    from pipeline.models.shelf import shelf
+
+    models = [(found, header) for found in shelf() if (header := _whole(found.path)) is not None]
+    models.sort(key=lambda pair: (-pair[1].parameters, -pair[1].tensor_bytes))
+    if not models:
+        screen.out("No models were found; `nightdesk models` says where they are looked for.")
+        return 0
+    rows, best = [], ""
+    for found, header in models:
+        need = _need(tasks, header)
+        shape = _fits(header, need, here)
+        smallest = shape or _shape(header, need, here, allow_swap=True)
+        if shape and not best and header.chat_template:
+            best = found.name
+        total = _gib(estimate(header, smallest.sizes).total) if smallest else ""
+        size = f"{short_count(header.parameters)} {header.quantisation}"
+        rows.append((found.name, size, total, "yes" if shape else "no", str(shape.slots) if shape else ""))
+    screen.out(*screen.table(("name", "size", "memory", "fits", "slots"), rows), "")
+    free = f"{_gib(here.free_memory)} of memory are free."
+    screen.out(f"{free} The best that fits: {best}" if best else f"{free} None with a chat template fits.")
+    return 0
+
+
+def _whole(path: Path) -> Header | None:
+    """The header of a model that can be run; None for all else."""
+    from pipeline.errors import ModelFileError
+    from pipeline.models.gate import gate
+    from pipeline.models.gguf import check_model
+
+    try:
+        header = check_model(path)
+        gate(header)
+    except ModelFileError:
+        return None
+    return header
+
+
+def _fits(header: Header, need: _Need, here: Machine) -> Resolved | None:
+    return _shape(header, need, here, allow_swap=False)
+
+
+def _shape(header: Header, need: _Need, here: Machine, *, allow_swap: bool) -> Resolved | None:
+    from pipeline.config import Shape
+    from pipeline.engines.shape import resolve
+    from pipeline.errors import ModelDoesNotFit
+
+    try:
+        return resolve(
+            Shape(allow_swap=allow_swap), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
+        )
+    except ModelDoesNotFit:
+        return None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

@@ -1,0 +1,93 @@
+"""`nightdesk models`, `inspect` and `fit` as a new user calls them, on a made-up home folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import call
+from pipeline.run import model as run_model
+
+Files = Any  # GgufFiles of conftest.py
+
+
+@pytest.fixture
+def home(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("OLLAMA_MODELS", "HF_HUB_CACHE", "HF_HOME", "LLAMA_CACHE", "LLM_USER_PATH", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NIGHTDESK_MODELS", str(tmp_path / "home" / "koboldcpp"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    folder = tmp_path / "home" / "koboldcpp"
+    folder.mkdir(parents=True)
+    (folder / "tiny.gguf").write_bytes(files.whole())
+    (folder / "torn.gguf").write_bytes(files.whole()[:-600])
+    return folder
+
+
+def test_the_list_names_models_and_says_what_is_wrong_with_others(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["models"]) == 0
+    out = capsys.readouterr().out
+
+    assert "folder:tiny" in out
+    assert "F32 (full)" in out
+    assert "folder:torn cannot be used" in out
+    assert "cut short" in out
+
+
+def test_the_list_as_json_holds_paths_and_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["models", "--json"]) == 0
+    tiny, torn = json.loads(capsys.readouterr().out)
+
+    assert tiny["path"] == str(home / "tiny.gguf")
+    assert tiny["fits"] is True
+    assert tiny["context"] == 128
+    assert "cut short" in torn["problem"]
+
+
+def test_an_empty_machine_is_told_where_to_put_models(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NIGHTDESK_MODELS", "")
+    assert call(["models"]) == 0
+
+    assert "NIGHTDESK_MODELS" in capsys.readouterr().out
+
+
+def test_inspect_says_what_a_file_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "w.bin").write_bytes(b"PK\x03\x04" + bytes(20))
+    assert call(["models", "inspect", str(home / "w.bin")]) == 0
+
+    assert "pickle" in capsys.readouterr().out
+
+
+def test_the_table_names_the_best_that_fits(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["fit"]) == 0
+
+    assert "The best that fits: folder:tiny" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_gets_cures_in_order_of_harm(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = replace(run_model.machine(), free_memory=40 << 20)
+    monkeypatch.setattr(run_model, "machine", lambda: small)
+
+    assert call(["fit", "--model", "tiny"]) == 4
+    out = capsys.readouterr().out
+    cures = [line for line in out.splitlines() if line.startswith("  - ")]
+    assert "close other programs" in cures[0]
+    assert "chunk_tokens" in cures[-2]
+    assert "--allow-swap" in cures[-1]
+
+
+def test_a_name_that_may_be_two_models_lists_them(home: Path, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["fit", "--model", "folder:t"]) == 4
+
+    assert "folder:tiny, folder:torn" in capsys.readouterr().err
