@@ -173,7 +173,7 @@ def test_the_job_file_of_the_running_page_is_in_order():
 def test_the_formats_page_names_the_suffixes_that_are_read():
     from pipeline.readers import suffixes
 
-    assert {*re.findall(r"(?<!\S)\.[a-z]+\b", indented(PAGES["formats"], "# Formats")[0])} == {*suffixes()}
+    assert {*re.findall(r"(?<!\S)\.[a-z0-9]+\b", indented(PAGES["formats"], "# Formats")[0])} == {*suffixes()}
 
 
 def test_the_results_page_names_the_tables_that_there_are():
