@@ -13,7 +13,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -173,6 +173,7 @@ class Connection(sqlite3.Connection):
     """A connection that knows its path, for the messages of its errors."""
 
     path: Path
+    identity: os.stat_result  # of the file that is open
 
     def cursor(self, factory: Any = _Cursor) -> Any:
         """A cursor whose errors are ours."""
@@ -208,6 +209,7 @@ def connect(path: Path, *, write: bool) -> Database:
         raise translated(error, path) or error from error
     connection.path = path
     try:
+        connection.identity = path.stat()
         connection.execute("PRAGMA foreign_keys = ON")
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -228,10 +230,26 @@ class Part:
         self.db = db
         self.path = path
 
-    def atomic(self) -> AbstractContextManager[Any]:
-        """All or nothing: what is saved inside is there after a crash, or none of it is. May be nested."""
-        atomic: AbstractContextManager[Any] = self.db.atomic()
-        return atomic
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All or nothing: what is saved inside is there after a crash, or none of it is. May be nested.
+
+        Raises StoreError where the file at the path is not the one that was opened: SQLite would write on to a file
+        that nobody finds any more.
+        """
+        with self.db.atomic():
+            yield
+        if not self.db.conn.in_transaction and not self._is_there():
+            raise StoreError(
+                f"{self.path} was removed or replaced while it was in use.",
+                hint="Put it back, or go without it, and run the same command again.",
+            )
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(self.path.stat(), self.db.conn.identity)
+        except OSError:
+            return False
 
     def _all(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Any]:
         rows: list[Any] = self.db.conn.execute(sql, parameters).fetchall()

@@ -76,6 +76,8 @@ def without_numbers(value: Any) -> Any:
 
 def check(path: Path) -> None:
     """The file is whole, and every document is either a record, or a failure, or still to be done, and says so."""
+    if not path.exists():
+        return  # it was killed before anything
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -129,6 +131,8 @@ class Nights:
 
     def __init__(self, path: Path, starter: subprocess.Popen[str]) -> None:
         self.path = path
+        self.statements = 0  # of a night without faults
+        self.expected: dict[str, list[str]] = {}
         self._starter = starter
         (path / "docs").mkdir()
         for name in ("prompts", "schemas"):
@@ -171,7 +175,7 @@ class Nights:
         mail = EmailMessage()
         mail["Subject"] = "Papers"
         mail.set_content("Please find them attached.")
-        for name, content in (("one.txt", b"A letter in a mail."), ("none.txt", b""), ("two.txt", b"A second one.")):
+        for name, content in (("one.txt", b"A letter in a mail."), ("none.txt", b" \n"), ("two.txt", b"A second one.")):
             mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
         self.write("papers.eml", mail.as_bytes())
 
@@ -227,6 +231,18 @@ def starter() -> Iterator[subprocess.Popen[str]]:
     process.wait(timeout=60)
     assert process.stdout is not None
     process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, starter: subprocess.Popen[str]) -> Nights:
+    """A folder that no test changes, and in `first.db` what a night over it leaves that meets no fault."""
+    nights = Nights(tmp_path_factory.mktemp("undisturbed"), starter)
+    nights.documents()
+    nights.statements = nights.run("first.db").statements
+    nights.until_nothing_is_left("first.db")
+    nights.check("first.db")
+    nights.expected = nights.dump("first.db")
+    return nights
 
 
 @pytest.fixture

@@ -8,63 +8,72 @@ statements were run, where the process lived to say so.
 
 from __future__ import annotations
 
+import codecs
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sqlite3
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pipeline
 from pipeline.cli import call
 from pipeline.errors import NightdeskError
 from pipeline.run import intake
-from pipeline.store import connection
 from pipeline.store.connection import Connection
 
 kept: list[object] = []  # connections that hold locks
 
 
-def kill(_: Connection) -> None:
+def kill(_: Connection) -> bool:
     os.kill(os.getpid(), signal.SIGKILL)
+    return True
 
 
-def interrupt(_: Connection) -> None:
+def interrupt(_: Connection) -> bool:
     raise KeyboardInterrupt
 
 
-def lock(ours: Connection) -> None:
-    """Another program begins to write, and goes on writing."""
-    connection.BUSY_SECONDS = 0
-    if not ours.in_transaction:
-        other = sqlite3.connect(ours.path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        kept.append(other)
-        sqlite3.Connection.execute(ours, "PRAGMA busy_timeout = 0")
+def lock(ours: Connection) -> bool:
+    """Another program begins to write, as soon as it can, and goes on writing."""
+    if ours.in_transaction:
+        return False
+    other = sqlite3.connect(ours.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    kept.append(other)
+    sqlite3.Connection.execute(ours, "PRAGMA busy_timeout = 0")
+    return True
 
 
-def fill(ours: Connection) -> None:
+def fill(ours: Connection) -> bool:
     """The disk takes a few pages more."""
     (pages,) = sqlite3.Connection.execute(ours, "PRAGMA page_count").fetchone()
     sqlite3.Connection.execute(ours, f"PRAGMA max_page_count = {pages + 2}")
+    return True
 
 
-def limit(ours: Connection) -> None:
+def limit(ours: Connection) -> bool:
     """No file may grow over its size: what a quota does."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     size = max(path.stat().st_size for path in ours.path.parent.glob(ours.path.name + "*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return True
 
 
-def vanish(ours: Connection) -> None:
+def vanish(ours: Connection) -> bool:
     """Somebody removes the database while it is written."""
     for path in ours.path.parent.glob(ours.path.name + "*"):
         path.unlink()
+    return True
 
 
 FAULTS = {fault.__name__: fault for fault in (kill, interrupt, lock, fill, limit, vanish)}
@@ -90,14 +99,15 @@ def map_here(handler: Any, requests: Any, **_limits: object) -> Iterator[tuple[A
 
 def work(request: dict[str, Any], count: Path) -> int:
     """The forked process: the command, with its fault."""
-    statements = 0
+    statements, done = 0, False
     plain, plain_many = Connection.execute, Connection.executemany
 
     def counted(self: Connection) -> None:
-        nonlocal statements
+        nonlocal statements, done
         statements += 1
-        if statements == request.get("at"):
-            FAULTS[request["fault"]](self)
+        if "fault" in request and not done and statements >= request["at"]:
+            done = True  # also where it raises
+            done = FAULTS[request["fault"]](self)
 
     def execute(self: Connection, sql: str, parameters: Any = (), /) -> Any:
         counted(self)
@@ -134,7 +144,10 @@ def serve(request: dict[str, Any], folder: Path) -> dict[str, Any]:
             os.dup2(handle, 1)
             os.dup2(handle, 2)
             code = work(request, count)
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     if "after" in request:
         time.sleep(request["after"])
@@ -145,6 +158,10 @@ def serve(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
+        if module.name != "pipeline.engines.llama":
+            importlib.import_module(module.name)
+    codecs.lookup("utf-8-sig")  # a process without rights may not be able to load it any more
     warnings.simplefilter("ignore")  # numpy's threads were started before the fork; nothing uses them there
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
