@@ -21,8 +21,8 @@ from pipeline.grammars import Candidates
 
 Path = tuple[int, ...]
 
-PROBE = 8  # tokens of each alternative that are looked at before the unlikely ones are left out
-MOST_ROWS = 160  # rows spent on one choice among runs of lines; without a bound it costs more than the document
+PROBE = 4  # tokens of each alternative that are looked at before the unlikely ones are left out
+MOST_ROWS = 96  # rows spent on one choice among runs of lines; without a bound it costs more than the document
 LONGEST = 192  # tokens; a longer alternative is not worth scoring, and no context has fewer cells for it
 
 
