@@ -70,7 +70,8 @@ class TaskSchema:
         except SchemaError as error:
             if error.message.startswith(str(path)):
                 raise
-            raise SchemaError(f"{path}: {error.message}", hint=error.hint) from error
+            hint = error.hint or "Change that place; `nightdesk help tasks` says what a schema may hold."
+            raise SchemaError(f"{path}: {error.message}", hint=hint) from error
 
     @classmethod
     def _load_json(cls, path: Path) -> TaskSchema:
