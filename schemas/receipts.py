@@ -16,7 +16,7 @@ class Receipt(BaseModel):
     date: Annotated[str | None, Extractive("date")] = Field(
         max_length=30, description="day of the purchase, as printed, without the time"
     )
-    address: Annotated[str | None, Extractive(unit="line")] = Field(
+    address: Annotated[str | None, Extractive(unit="lines")] = Field(
         max_length=160, description="street and town of the shop, as printed; may run over several lines"
     )
     total: Annotated[str | None, Extractive("money")] = Field(

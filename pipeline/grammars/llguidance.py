@@ -28,7 +28,7 @@ _SEPARATORS = {
 _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.b; the conformance suite finds these
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
-_LINE_POWER = 0.5  # measured: the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
+_LINE_POWER = {"line": 0.5, "lines": 0.8}  # the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
 
@@ -156,7 +156,7 @@ class Cursor:
         if len(paths) < 2 or (not found.lines and len(paths) > _FEW):
             return NO_CANDIDATES
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        return Candidates(tuple(paths), null, _LINE_POWER if found.lines else 0.0)
+        return Candidates(tuple(paths), null, _LINE_POWER.get(found.lines or "word", 0.0))
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
-from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, any_extractive
+from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, Unit, any_extractive
 from pipeline.schema.canonical import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
@@ -29,10 +29,11 @@ _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
 
 @dataclass(slots=True)
 class Alternatives:
-    """The JSON texts of all the values that a field can have, in the order of the text; `lines`: runs of lines."""
+    """The JSON texts of all the values that a field can have, in the order of the text. `lines` says that they are
+    runs of lines, and how many of them the field expects: "line" one, "lines" several."""
 
     values: dict[str, None] = field(default_factory=dict, repr=False)
-    lines: bool = False
+    lines: Unit | None = None
 
     def besides(self, said: list[str]) -> Alternatives:
         """Without the runs that share lines with a run said before: small models like to say the same lines again."""
@@ -40,7 +41,7 @@ class Alternatives:
         if not (self.lines and used):
             return self
         kept = {v: None for v in self.values if not any(v[1:-1] in old or old in v[1:-1] for old in used)}
-        return Alternatives(kept, lines=True)
+        return Alternatives(kept, self.lines)
 
 
 class Pointing:
@@ -231,17 +232,17 @@ class _Writer:
         values = self.places.values_in(node, window, limit)
         alternatives = self.alternatives.setdefault(path, Alternatives())
         alternatives.values.update(dict.fromkeys(map(_quoted, values)))
-        if not values and node.extractive is not None and node.extractive.unit == "line":
-            alternatives.lines = True
+        extractive = node.extractive
+        if not values and extractive is not None and extractive.unit != "word":
+            alternatives.lines = extractive.unit
             alternatives.values.update(dict.fromkeys(map(_quoted, self._runs(limit, window))))
         if (node, window) in self._terminals:
             return self._terminals[node, window]
         name = f"VALUE_{len(self._terminals)}"
         self._terminals[node, window] = name
-        extractive = node.extractive
         if values:
             self.rules.append(f"{name}: {' | '.join(_literal(_quoted(value)) for value in values)}")
-        elif not (extractive and extractive.unit == "line" and self._lines(name, limit, window)):
+        elif not (extractive and extractive.unit != "word" and self._lines(name, limit, window)):
             self._run_of_words(name, limit, window)
         return name
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]
-Unit = Literal["word", "line"]
+Unit = Literal["word", "line", "lines"]
 Merge = Literal["first", "last", "confident", "majority", "union"]
 
 Within = Literal["line", "block"]
@@ -40,7 +40,8 @@ class Extractive(_Annotation):
     """Marks a string field as copied from the document.
 
     Pydantic: `total: Annotated[str, Extractive("money")]`. JSON Schema: `"x-nightdesk": {"type": "money"}`.
-    `type` narrows what may be pointed at; `unit="line"` holds the value to whole lines or runs of lines.
+    `type` narrows what may be pointed at; `unit="line"` holds the value to whole lines, and so
+    does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address).
     """
 
     type: ValueType = "text"
