@@ -55,6 +55,13 @@ class Markup:
                     end = start + length
                     break
 
+    def _starts(self, text: str) -> Iterator[int]:
+        """Every place where a special text begins, also within another one: breaking one must not free the next."""
+        for match in self._first.finditer(text) if self._first else ():
+            start = match.start()
+            if any(text[start : start + length] in self._specials for length in self._lengths[match[0]]):
+                yield start
+
     def occurs(self, text: str) -> bool:
         """Whether `text` holds the text of a special token."""
         return next(self._find(text), None) is not None
@@ -75,7 +82,7 @@ class Markup:
     def safe_parts(self, text: str) -> list[str]:
         """`text` in parts of which none holds a special text; joined they are `text`."""
         parts, end = [], 0
-        for start, _ in self._find(text):
+        for start in self._starts(text):
             parts.append(text[end : start + 1])
             end = start + 1
         parts.append(text[end:])
