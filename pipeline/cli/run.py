@@ -116,8 +116,9 @@ def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
                 events.throw(KeyboardInterrupt())
     screen.out(*lines(tally, job))
     codes = [0]
-    if tally.summary is not None and tally.summary.state == "stopped":
-        codes.append(Interrupted.exit_code if stop.halt is Halt.NOW else Stopped.exit_code)
+    if tally.summary is not None:
+        ended_early = {"interrupted": Interrupted.exit_code, "stopped": Stopped.exit_code}
+        codes.append(ended_early.get(tally.summary.state, 0))
     if tally.failures:
         codes.append(ItemError.exit_code)
     return first_of(codes)

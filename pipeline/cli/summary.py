@@ -79,7 +79,7 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
     if summary.done and summary.seconds > 0:
         speed = summary.done / summary.seconds * 3600
         yield f"Extracting took {duration(summary.seconds)}: {speed:,.0f} documents per hour."
-    if summary.state == "stopped":
+    if summary.state in ("stopped", "interrupted"):
         if summary.reason:
             yield f"The night ended: {summary.reason}."
         left = [(summary.unread, "file to read"), (summary.left, "chunk")]
