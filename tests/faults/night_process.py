@@ -8,7 +8,7 @@ statements were run, where the process lived to say so.
 
 from __future__ import annotations
 
-import codecs
+import ctypes
 import importlib
 import json
 import os
@@ -79,6 +79,14 @@ def vanish(ours: Connection) -> bool:
 FAULTS = {fault.__name__: fault for fault in (kill, interrupt, lock, fill, limit, vanish)}
 
 
+def give_up_rights() -> None:
+    """Takes root's power over permissions (capset(2)) and leaves the user, who can still read what is imported."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    none = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
 class ReaderHere:
     """A reading worker without a process."""
 
@@ -122,9 +130,8 @@ def work(request: dict[str, Any], count: Path) -> int:
     if not request.get("real_readers"):
         intake.map_ordered, intake.Worker = map_here, ReaderHere  # type: ignore[assignment, misc]
     os.chdir(request["cwd"])
-    if "user" in request:
-        os.setgid(request["user"])
-        os.setuid(request["user"])
+    if request.get("powerless"):
+        give_up_rights()
     code = call(request["args"])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -135,7 +142,6 @@ def work(request: dict[str, Any], count: Path) -> int:
 def serve(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     out, count = folder / "out", folder / "count"
     count.write_text("0")
-    count.chmod(0o666)
     pid = os.fork()
     if pid == 0:
         code = 99
@@ -161,10 +167,8 @@ def main() -> None:
     for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
         if module.name != "pipeline.engines.llama":
             importlib.import_module(module.name)
-    codecs.lookup("utf-8-sig")  # a process without rights may not be able to load it any more
     warnings.simplefilter("ignore")  # numpy's threads were started before the fork; nothing uses them there
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
         for line in sys.stdin:
             print(json.dumps(serve(json.loads(line), Path(folder))), flush=True)
 
