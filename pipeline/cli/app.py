@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import screen
+from pipeline.cli.bundle import bundle
 from pipeline.cli.check import check
 from pipeline.cli.doctor import doctor
 from pipeline.cli.eval import evaluate
@@ -58,7 +59,7 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, fit):
+for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, fit, bundle):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
