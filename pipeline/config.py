@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 
 class Settings(BaseModel):
@@ -92,6 +92,24 @@ class Night(Settings):
     nice: int | None = Field(None, ge=0, le=19, description="let other programs go first")
 
 
+class Lora(Settings):
+    """A LoRA adapter that is laid over the model. Part of the work key; written `FILE:0.5` or `FILE`."""
+
+    path: Path
+    scale: float = Field(1.0, allow_inf_nan=False, description="0 changes nothing, 1 is what it was made for")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        path, colon, scale = value.rpartition(":")
+        try:
+            return {"path": path, "scale": float(scale)} if colon and path else {"path": value}
+        except ValueError:  # the colon belongs to the name
+            return {"path": value}
+
+
 class JobTask(Settings):
     """One task of a job file and the files it reads."""
 
@@ -104,6 +122,7 @@ class Job(Settings):
 
     database: Path
     model: str = Field("demo", description="a path, or `demo`")
+    lora: tuple[Lora, ...] = Field((), description="adapters laid over the model, each `FILE:scale`")
     tasks: tuple[JobTask, ...] = Field(min_length=1)
     engine: EngineSettings = EngineSettings()
     night: Night = Night()

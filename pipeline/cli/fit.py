@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli import screen
+from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.config import Shape
     from pipeline.engines.shape import Machine, Measure, Resolved
+    from pipeline.engines.sizes import Sizes
     from pipeline.models.gguf import Header
+    from pipeline.models.memory import Memory
 
 PREFIX, LONGEST = 1500, 1500  # tokens, where no task is named: three examples, a page and its answer
 
@@ -34,6 +37,9 @@ def fit(
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="FILE|NAME", help="Default: every model on this machine.")
     ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="With an adapter; may be repeated.")
+    ] = None,
 ) -> int:
     """Say whether a model fits the free memory without swapping, and otherwise what would make it fit.
 
@@ -51,15 +57,31 @@ def fit(
     here = machine()
     here = Machine(here.cores, here.free_memory, free_vram())
     if model is None:
+        if lora:
+            raise UserError("--lora needs --model: an adapter belongs to one model.", hint="Name it with --model.")
         return _table(tasks or [], here)
+    from pipeline.config import Lora
+    from pipeline.models.adapter import check_adapter, total_bytes
     from pipeline.models.gate import gate
     from pipeline.models.gguf import check_model
     from pipeline.models.locate import find_model
 
     header = check_model(find_model(model))
     gate(header)
+    named = [Lora.model_validate(each) for each in lora or []]
+    laid_over = total_bytes([check_adapter(each.path, each.scale, header) for each in named])
     with dry_runs() as dry:
-        return _one(header, _need(tasks or [], header), here, dry)
+        return _one(header, _need(tasks or [], header), here, _with(laid_over, dry))
+
+
+def _with(adapters: int, measure: Measure) -> Measure:
+    """The same, and this many bytes of adapters."""
+
+    def measured(header: Header, sizes: Sizes) -> Memory:
+        memory = measure(header, sizes)
+        return replace(memory, weights=memory.weights + adapters)
+
+    return measured
 
 
 def _need(tasks: list[str], header: Header) -> _Need:

@@ -75,7 +75,7 @@ def from_file(file: Path, database: Path | None, given: Given) -> Job:
     if database is not None:
         data["database"] = str(database.absolute())
     job = _job(data, given, str(file), source)
-    return _seen_from(file, source, job, model_given=given.get(("model",)) is not None)
+    return _seen_from(file, source, job, given)
 
 
 def _read(file: Path) -> tuple[str, dict[str, Any]]:
@@ -110,9 +110,10 @@ def _put(data: dict[str, Any], place: Place, value: object) -> None:
     data[str(last)] = value
 
 
-def _seen_from(file: Path, source: str, job: Job, *, model_given: bool) -> Job:
+def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     """The job with its paths seen from the folder of its file. Raises JobError for an input that is not there."""
     folder = file.parent
+    model_given, lora_given = (given.get((key,)) is not None for key in ("model", "lora"))
 
     def seen(path: Path | str) -> Path:
         return folder / Path(path).expanduser()
@@ -127,7 +128,10 @@ def _seen_from(file: Path, source: str, job: Job, *, model_given: bool) -> Job:
     model = job.model
     if not model_given and model not in _WORKED and (is_path(model) or seen(model).exists()):
         model = str(seen(model))
-    return job.model_copy(update={"database": seen(job.database), "model": model, "tasks": tuple(tasks)})
+    lora = job.lora
+    if not lora_given:
+        lora = tuple(each.model_copy(update={"path": seen(each.path)}) for each in lora)
+    return job.model_copy(update={"database": seen(job.database), "model": model, "lora": lora, "tasks": tuple(tasks)})
 
 
 def _require(path: Path, where: str) -> None:

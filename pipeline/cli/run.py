@@ -23,6 +23,10 @@ def run(
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="INPUT...", help="Files and folders to read.")] = None,
     db: options.Db = None,
     model: options.ModelName = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE[:SCALE]", help="A LoRA adapter of this model (GGUF); may be repeated."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Try a random N documents first.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count, but load no model.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")] = False,
@@ -67,6 +71,7 @@ def run(
 
     given: jobs.Given = {
         ("model",): model,
+        ("lora",): lora or None,
         ("limit",): limit,
         ("engine", "grammar"): grammar,
         ("engine", "engine"): engine,

@@ -60,8 +60,11 @@ def context_params(sizes: Sizes) -> ctypes.Structure:
 class Llama:
     """Implements `pipeline.batching.Backend` over one model and one context with a unified KV cache."""
 
-    def __init__(self, path: Path, sizes: Sizes) -> None:
-        """Load. Raises ModelFileError, or ModelDoesNotFit when the context cannot be made."""
+    def __init__(self, path: Path, sizes: Sizes, adapters: Sequence[tuple[Path, float]] = ()) -> None:
+        """Load, and lay LoRA adapters over the weights, each with its scale.
+
+        Raises ModelFileError, or ModelDoesNotFit when the context cannot be made.
+        """
         if not sizes.max_sequences <= sizes.max_batch or not sizes.max_sequences <= sizes.max_outputs:
             raise EngineError("max_sequences must not exceed max_batch or max_outputs")
         if sizes.max_sequences > llama_cpp.llama_max_parallel_sequences():
@@ -79,6 +82,7 @@ class Llama:
             )
         self.sizes = sizes
         self._context = self._new_context(path, sizes)
+        self._lay_over(path, adapters)
         self._memory = llama_cpp.llama_get_memory(self._context)
         vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(vocabulary)
@@ -115,6 +119,26 @@ class Llama:
                 hint="fewer slots or a smaller context need less memory",
             )
         return context
+
+    def _lay_over(self, path: Path, adapters: Sequence[tuple[Path, float]]) -> None:
+        """The adapters belong to the model from here on and are freed with it."""
+        if not adapters:
+            return
+        count = len(adapters)
+        loaded = (llama_cpp.llama_adapter_lora_p_ctypes * count)()
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        for number, (file, _) in enumerate(adapters):
+            adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(file))
+            if not adapter:
+                self.close()
+                raise ModelFileError(
+                    f"llama.cpp cannot lay the adapter {file} over {path}: {_last_error()}",
+                    hint="Name the model that the adapter was made for.",
+                )
+            loaded[number] = adapter
+        if llama_cpp.llama_set_adapters_lora(self._context, loaded, count, scales) != 0:
+            self.close()
+            raise ModelFileError(f"llama.cpp refuses the adapters of {path}.", hint="Run it without one of them.")
 
     def decode(self, rows: Sequence[Row]) -> None:
         """See Backend. The GIL is free while llama.cpp computes."""

@@ -6,7 +6,7 @@ Arithmetic only. The shape decides how fast answers come, never what has to be d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config import Shape
 from pipeline.engines.batched import HOLDERS
@@ -44,6 +44,13 @@ class Resolved:
     forks: int
     fork_cells: int
     sizes: Sizes
+
+
+def less(machine: Machine, taken: int) -> Machine:
+    """What the machine offers when `taken` bytes of weights more are loaded than a model's own."""
+    return replace(
+        machine, free_memory=max(0, machine.free_memory - taken), free_vram=max(0, machine.free_vram - taken)
+    )
 
 
 def usable(machine: Machine) -> int:

@@ -26,6 +26,7 @@ class EngineSpec:
     grammar: str
     shape: Resolved
     forced_tokens: bool = True
+    adapters: tuple[tuple[Path, float], ...] = ()  # LoRA files and their scales
 
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""
@@ -44,7 +45,7 @@ class EngineSpec:
         else:
             from pipeline.engines.llama import Llama
 
-            backend = Llama(self.model, sizes)
+            backend = Llama(self.model, sizes, self.adapters)
         if self.engine == "naive":
             return Naive(backend, compile, ranked=bool(self.shape.forks))
         return Batched(

@@ -79,7 +79,7 @@ def _gguf(path: Path) -> Inspection:
         return Inspection(path, what, f"Use it: nightdesk run TASK FOLDER --model {path}", True, facts, header)
     advice = {
         "vocabulary": "It holds a tokenizer and no weights: it cannot answer. Name the model file itself.",
-        "adapter": f"{_BELONGS} Nightdesk runs models without adapters; merge it with llama.cpp's llama-export-lora.",
+        "adapter": f"{_BELONGS} Lay it over that: nightdesk run TASK FOLDER --model MODEL --lora {path}",
         "mmproj": f"{_BELONGS} It lets a model see pictures. Nightdesk reads text and does not need it.",
         "other": "It is no text model. Name a GGUF file that holds one.",
     }[header.kind]

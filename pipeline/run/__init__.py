@@ -62,7 +62,7 @@ def run(
     is a Summary unless an error ends the run; what was finished is kept under any of them.
     """
     tasks, inputs = _tasks(job)
-    model = open_model(job.model)
+    model = open_model(job.model, job.lora)
     builders = {name: PromptBuilder(task, model.tokenizer) for name, task in tasks.items()}
     for builder in builders.values():
         builder.check_fits(model.context)
@@ -235,6 +235,7 @@ def _recipe_parts(job: Job, model: Model, builder: PromptBuilder) -> dict[str, s
         **builder.parts,
         "chunking": chunking_id(builder.task.options, model.tokenizer),
         "model": model.sha256,
+        **({"lora": model.adapters} if model.adapters else {}),
         "grammar": job.engine.grammar,
         "sampling": f"temperature {sampling.temperature}, seed {sampling.seed}",
     }
@@ -251,7 +252,7 @@ def recipes(settings: str) -> dict[str, dict[str, str]]:
         raise JobError(
             "The settings of the newest run were kept by another version.", hint="Run the job again."
         ) from error
-    model = open_model(job.model)
+    model = open_model(job.model, job.lora)
     builders = [PromptBuilder(task, model.tokenizer) for task in _tasks(job)[0].values()]
     return {builder.task.name: _recipe_parts(job, model, builder) for builder in builders}
 

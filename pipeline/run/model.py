@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,16 +11,17 @@ from typing import Protocol
 
 import psutil
 
-from pipeline.config import EngineSettings, Shape
+from pipeline.config import EngineSettings, Lora, Shape
 from pipeline.engines import Engine, self_test
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
 from pipeline.engines.dry_run import dry_runs, free_vram
-from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, resolve, usable
+from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, less, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
-from pipeline.errors import ModelDoesNotFit
+from pipeline.errors import JobError, ModelDoesNotFit
 from pipeline.models import TokenizerLike
+from pipeline.models.adapter import check_adapter, total_bytes
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header, check_model
@@ -38,15 +40,20 @@ class Model(Protocol):
     sha256: str
     tokenizer: TokenizerLike
     context: int  # tokens of one sequence at most
+    adapters: str  # what is laid over it, as a recipe names it; empty: nothing
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """Load the weights. `prefix` and `longest` are in tokens, see `engines.shape.resolve`."""
         ...
 
 
-def open_model(name: str) -> Model:
-    """Find and check the model. Raises ModelFileError."""
-    return ScriptedModel() if name == SCRIPTED else FileModel(name)
+def open_model(name: str, lora: Sequence[Lora] = ()) -> Model:
+    """Find and check the model and its adapters. Raises ModelFileError."""
+    if name != SCRIPTED:
+        return FileModel(name, lora)
+    if lora:
+        raise JobError("The scripted model has no weights to lay an adapter over.", hint="Leave --lora out.")
+    return ScriptedModel()
 
 
 def machine() -> Machine:
@@ -59,10 +66,12 @@ def machine() -> Machine:
 class FileModel:
     """A GGUF file."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lora: Sequence[Lora] = ()) -> None:
         self._path = find_model(name)
         self._header = check_model(self._path)
         gate(self._header)
+        self._adapters = tuple(check_adapter(each.path, each.scale, self._header) for each in lora)
+        self.adapters = ", ".join(adapter.identity for adapter in self._adapters)
         self.name = str(self._path)
         self.sha256 = sha256_of(self._path)
         self.tokenizer: TokenizerLike = Tokenizer.load(self._path)
@@ -70,15 +79,23 @@ class FileModel:
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
-        offered = replace(machine(), free_vram=free_vram())
+        offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters))
         wanted, notes = self._allowed(settings, offered.cores)
         shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
-        spec = EngineSpec(self._path, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
+        spec = EngineSpec(
+            self._path,
+            settings.engine,
+            settings.grammar,
+            shape,
+            settings.shape.forced_tokens,
+            tuple((adapter.path, adapter.scale) for adapter in self._adapters),
+        )
         sizes = shape.sizes
         slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
         said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
         if sizes.gpu_layers:
             said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
+        said += [f"adapter {adapter.path.name} at {adapter.scale:g}" for adapter in self._adapters]
         return ChildEngine(spec), "; ".join([*said, *notes])
 
     def _allowed(self, settings: EngineSettings, cores: int) -> tuple[Shape, list[str]]:
@@ -118,6 +135,7 @@ class ScriptedModel:
 
     name = SCRIPTED
     sha256 = "0" * 64
+    adapters = ""
     context = 1 << 20
 
     def __init__(self) -> None:

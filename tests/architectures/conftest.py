@@ -32,3 +32,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model of every family, by name."""
     folder = tmp_path_factory.mktemp("models")
     return {name: TINY.write_model(folder, name) for name in TINY.FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module that writes the models."""
+    return TINY

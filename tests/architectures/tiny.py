@@ -263,3 +263,23 @@ def write_model(folder: Path, family: str) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_adapter(folder: Path, architecture: str = "llama", *, width: int = WIDTH, name: str = "adapter") -> Path:
+    """A LoRA adapter over the queries and the output of every layer of the tiny `llama`, strong enough to be seen."""
+    path = folder / f"{name}.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    random = np.random.default_rng(7)
+    for i in range(LAYERS):
+        for tensor in ("attn_q", "attn_output"):
+            for half, shape in (("a", (RANK, width)), ("b", (width, RANK))):
+                data = 0.2 * random.standard_normal(shape).astype(np.float32)
+                writer.add_tensor(f"blk.{i}.{tensor}.weight.lora_{half}", data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

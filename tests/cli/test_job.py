@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli.job import line_of
+from pipeline.cli.job import from_file, line_of
 
 JOB = """
 database = "night.db"
@@ -105,3 +105,27 @@ def test_the_line_of_a_key_is_that_of_its_table():
     assert line_of(source, ("t", 1, "y")) == 5
     assert line_of(source, ("a", "b", "c", "d")) == 8
     assert line_of(source, ("z",)) is None
+
+
+def test_adapters_in_a_job_file_are_seen_from_it_and_those_of_the_command_line_are_not(place):
+    place.documents(1)
+    folder = place.path / "jobs"
+    folder.mkdir()
+    for task in ("prompts", "schemas", "docs"):
+        (folder / task).symlink_to(place.path / task)
+    (folder / "night.toml").write_text(JOB.replace('"scripted"', '"scripted"\nlora = ["a.gguf:0.5", "b.gguf"]'))
+
+    job = from_file(folder / "night.toml", None, {})
+    given = from_file(folder / "night.toml", None, {("lora",): ["c.gguf:2"]})
+
+    assert [(each.path, each.scale) for each in job.lora] == [(folder / "a.gguf", 0.5), (folder / "b.gguf", 1.0)]
+    assert [(str(each.path), each.scale) for each in given.lora] == [("c.gguf", 2.0)]
+
+
+def test_a_model_without_weights_takes_no_adapter(place):
+    place.documents(1)
+
+    result = place.call("run", "tone", "docs", "--model", "scripted", "--lora", "a.gguf")
+
+    assert result.code == 2
+    assert "no weights" in result.err
