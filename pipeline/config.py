@@ -122,6 +122,7 @@ class Job(Settings):
 
     database: Path
     model: str = Field("demo", description="a path, or `demo`")
+    template: str | None = Field(None, description="wins over the tasks' and the model's: a format's name or a file")
     lora: tuple[Lora, ...] = Field((), description="adapters laid over the model, each `FILE:scale`")
     tasks: tuple[JobTask, ...] = Field(min_length=1)
     engine: EngineSettings = EngineSettings()

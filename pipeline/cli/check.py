@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,6 +20,7 @@ _DOCUMENT = "(the document stands here)"
 def check(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or the path of its .toml file.")],
     model: options.ModelName = None,
+    template: options.Template = None,
     grammar: Annotated[
         Literal["llguidance", "outlines_core", "free"], typer.Option(help="What is to hold answers to the schema.")
     ] = "llguidance",
@@ -33,13 +35,14 @@ def check(
     """
     from pipeline.data import ConstraintSpec
     from pipeline.grammars import grammar as grammar_of
-    from pipeline.prompting import PromptBuilder, load_task
+    from pipeline.prompting import PromptBuilder, load_task, template_text
     from pipeline.run.model import open_model
 
     loaded = load_task(task)
     _task(loaded)
     opened = open_model(options.model(model))
-    builder = PromptBuilder(loaded, opened.tokenizer)
+    wanted = template and template_text(template, Path(), "--template")
+    builder = PromptBuilder(loaded, opened.tokenizer, template=wanted)
     _tokens(builder, opened.name, opened.context, opened.tokenizer.count)
     grammar_of(grammar, opened.tokenizer.vocabulary).compile(ConstraintSpec(loaded.schema.json_schema, "")).start()
     _line("grammar", f"{grammar} takes the schema")

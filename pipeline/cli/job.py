@@ -113,7 +113,7 @@ def _put(data: dict[str, Any], place: Place, value: object) -> None:
 def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     """The job with its paths seen from the folder of its file. Raises JobError for an input that is not there."""
     folder = file.parent
-    model_given, lora_given = (given.get((key,)) is not None for key in ("model", "lora"))
+    model_given, lora_given, template_given = (given.get((key,)) is not None for key in ("model", "lora", "template"))
 
     def seen(path: Path | str) -> Path:
         return folder / Path(path).expanduser()
@@ -128,10 +128,14 @@ def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     model = job.model
     if not model_given and model not in _WORKED and (is_path(model) or seen(model).exists()):
         model = str(seen(model))
+    template = job.template
+    if template is not None and not template_given and template.endswith((".jinja", ".json")):
+        template = str(seen(template))
     lora = job.lora
     if not lora_given:
         lora = tuple(each.model_copy(update={"path": seen(each.path)}) for each in lora)
-    return job.model_copy(update={"database": seen(job.database), "model": model, "lora": lora, "tasks": tuple(tasks)})
+    update = {"database": seen(job.database), "model": model, "template": template, "lora": lora, "tasks": tuple(tasks)}
+    return job.model_copy(update=update)
 
 
 def _require(path: Path, where: str) -> None:

@@ -23,6 +23,10 @@ ModelName = Annotated[
         "--model", "-m", metavar="FILE|demo", help=f"The model, a GGUF file. Default: $NIGHTDESK_MODEL, else {MODEL}"
     ),
 ]
+Template = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="A prompt format, a .jinja file or a SillyTavern preset (.json)."),
+]
 TaskName = Annotated[str | None, typer.Option("--task", metavar="NAME", help="This task only.")]
 
 

@@ -23,6 +23,7 @@ def run(
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="INPUT...", help="Files and folders to read.")] = None,
     db: options.Db = None,
     model: options.ModelName = None,
+    template: options.Template = None,
     lora: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE[:SCALE]", help="A LoRA adapter of this model (GGUF); may be repeated."),
@@ -71,6 +72,7 @@ def run(
 
     given: jobs.Given = {
         ("model",): model,
+        ("template",): template,
         ("lora",): lora or None,
         ("limit",): limit,
         ("engine", "grammar"): grammar,

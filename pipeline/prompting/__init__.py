@@ -1,6 +1,7 @@
 """Prompting: a task file and a chunk -> the token segments of a prompt.
 
 tasks.py      prompts/<task>.toml -> Task, checked
+presets.py    SillyTavern's instruct presets as chat templates
 templates.py  a chat template in jinja2's sandbox, cut at placeholders
 prompts.py    PromptBuilder: shared prefix, chunk, suffix; Prompt
 """
@@ -8,7 +9,7 @@ prompts.py    PromptBuilder: shared prefix, chunk, suffix; Prompt
 from __future__ import annotations
 
 from pipeline.prompting.prompts import PromptBuilder, Shown
-from pipeline.prompting.tasks import Example, Options, Task, available_tasks, load_task
+from pipeline.prompting.tasks import Example, Options, Task, available_tasks, load_task, template_text
 from pipeline.prompting.templates import PINNED_DATE
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "Task",
     "available_tasks",
     "load_task",
+    "template_text",
 ]

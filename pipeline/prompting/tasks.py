@@ -20,6 +20,7 @@ from pipeline.config import Settings
 from pipeline.data import fingerprint
 from pipeline.errors import SchemaError, TaskError
 from pipeline.prompting.formats import FORMATS
+from pipeline.prompting.presets import jinja_of
 from pipeline.schema import TaskSchema, check_example
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -32,7 +33,7 @@ class Options(Settings):
     chunk_tokens: int = Field(2000, ge=32, description="longest stretch of a document in one prompt")
     overlap_tokens: int | None = Field(None, ge=0, description="default: a tenth of chunk_tokens")
     max_answer_tokens: int = Field(512, ge=8, description="an answer that needs more is cut")
-    template: str | None = Field(None, description="a named format, a Jinja file, or Jinja text")
+    template: str | None = Field(None, description="a named format, a Jinja file, a SillyTavern preset, or Jinja text")
     document_first: bool = Field(False, description="the document stands before the instructions: tasks share it")
     day_first: bool | None = Field(
         None, description="03/04/2025 is the third of April; counts where a document does not say itself"
@@ -215,15 +216,39 @@ def _example(task: Path, number: int, example: _ExampleFile, schema: TaskSchema)
 
 def _with_template_text(task: Path, options: Options) -> Options:
     """`template` may name a file: then its text is what counts."""
-    template = options.template
-    if template is None or template in FORMATS or "{%" in template or "{{" in template:
+    if options.template is None:
         return options
-    if not template.endswith(".jinja"):
+    text = template_text(options.template, task.parent, f"{task}: key `options.template`")
+    return options.model_copy(update={"template": text})
+
+
+def template_text(template: str, folder: Path, asked_by: str) -> str:
+    """What `template` means: a format's name or Jinja text as it is, a file's text, a SillyTavern preset as Jinja.
+
+    Raises TaskError, which begins with `asked_by`.
+    """
+    if template in FORMATS or "{%" in template or "{{" in template:
+        return template
+    if not template.endswith((".jinja", ".json")):
         raise TaskError(
-            f"{task}: key `options.template`: there is no format {template!r}.",
-            hint=f"Name one of {', '.join(FORMATS)}, or a .jinja file, or write the Jinja text itself.",
+            f"{asked_by}: there is no format {template!r}.",
+            hint=f"Name one of {', '.join(FORMATS)}, or a .jinja file, or a SillyTavern preset (.json).",
         )
-    return options.model_copy(update={"template": _read(task.parent / template, task)})
+    file = folder / Path(template).expanduser()
+    try:
+        text = file.read_text("utf-8-sig")
+        return jinja_of(text) if template.endswith(".json") else text
+    except OSError as error:
+        raise TaskError(f"{asked_by}: {file} cannot be read: {error.strerror}.", hint="Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            f"{asked_by}: {file} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 text."
+        ) from error
+    except ValueError as error:
+        raise TaskError(
+            f"{asked_by}: {file} cannot be used: {error}.",
+            hint="Export an instruct template from SillyTavern's Advanced Formatting.",
+        ) from error
 
 
 def _explain(path: Path, source: str, error: pydantic.ValidationError) -> TaskError:

@@ -27,7 +27,7 @@ from pipeline.batching import Halt
 from pipeline.config import Job
 from pipeline.engines import never
 from pipeline.errors import JobError
-from pipeline.prompting import PromptBuilder, Task, load_task
+from pipeline.prompting import PromptBuilder, Task, load_task, template_text
 from pipeline.readers import ReadOptions
 from pipeline.run.awake import awake
 from pipeline.run.events import (
@@ -63,7 +63,8 @@ def run(
     """
     tasks, inputs = _tasks(job)
     model = open_model(job.model, job.lora)
-    builders = {name: PromptBuilder(task, model.tokenizer) for name, task in tasks.items()}
+    template = _template(job)
+    builders = {name: PromptBuilder(task, model.tokenizer, template=template) for name, task in tasks.items()}
     for builder in builders.values():
         builder.check_fits(model.context)
     end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
@@ -85,6 +86,10 @@ def _tasks(job: Job) -> tuple[dict[str, Task], list[tuple[str, tuple[Path, ...]]
             )
         inputs.append((task.name, entry.inputs))
     return tasks, inputs
+
+
+def _template(job: Job) -> str | None:
+    return None if job.template is None else template_text(job.template, Path(), "template")
 
 
 class _Run:
@@ -253,7 +258,8 @@ def recipes(settings: str) -> dict[str, dict[str, str]]:
             "The settings of the newest run were kept by another version.", hint="Run the job again."
         ) from error
     model = open_model(job.model, job.lora)
-    builders = [PromptBuilder(task, model.tokenizer) for task in _tasks(job)[0].values()]
+    template = _template(job)
+    builders = [PromptBuilder(task, model.tokenizer, template=template) for task in _tasks(job)[0].values()]
     return {builder.task.name: _recipe_parts(job, model, builder) for builder in builders}
 
 

@@ -129,3 +129,20 @@ def test_a_model_without_weights_takes_no_adapter(place):
 
     assert result.code == 2
     assert "no weights" in result.err
+
+
+def test_a_template_is_named_on_the_command_line_or_in_the_job_file(place):
+    place.documents(1)
+    place.write("mine.jinja", "{% for m in messages %}## {{ m.content }}\n{% endfor %}## ")
+
+    shown = place.call("check", "tone", "--model", "scripted", "--template", "mine.jinja", "--show-prompt")
+    first = place.call("run", "tone", "docs", "--model", "scripted")
+    other = place.call("run", "tone", "docs", "--model", "scripted", "--template", "mine.jinja")
+    place.write("night.toml", JOB.replace('"scripted"', '"scripted"\ntemplate = "mine.jinja"'))
+    file = place.call("run", "night.toml", "--db", "nightdesk.db")
+
+    assert "## " in shown.out
+    assert [first.code, other.code, file.code] == [0, 0, 0]
+    assert "1 done" in other.out
+    assert "1 done" not in file.out
+    assert "there is no format 'magic'" in place.call("run", "tone", "docs", "--template", "magic").err
