@@ -24,6 +24,14 @@ class Sampling(Settings):
 
     temperature: float = Field(0.0, ge=0.0, le=5.0, description="0 is greedy")
     seed: int = Field(0, ge=0, lt=2**32)
+    samples: int = Field(0, ge=0, le=32, description="further answers, drawn; how many agree is part of the confidence")
+    sample_temperature: float = Field(0.7, gt=0.0, le=5.0, description="of the further answers")
+
+    @property
+    def words(self) -> str:
+        """As it enters the work key. A setting that is off is not named, so it changed no key when it was new."""
+        said = f"temperature {self.temperature}, seed {self.seed}"
+        return f"{said}, {self.samples} samples at {self.sample_temperature}" if self.samples else said
 
 
 class Shape(Settings):

@@ -147,11 +147,15 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A validated answer. `values` follows the schema; what the budget cut is None and its path is in `cut`."""
+    """A validated answer. `values` follows the schema; what the budget cut is None and its path is in `cut`.
+
+    `samples` are the values of further answers to the same question, drawn beside it (`Sampling.samples`).
+    """
 
     work_key: str
     values: Mapping[str, object] = field(repr=False)
     cut: tuple[str, ...] = ()
+    samples: tuple[Mapping[str, object], ...] = field(default=(), repr=False)
 
 
 class Found(enum.StrEnum):

@@ -32,6 +32,6 @@ def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
                 queue.extend(itertools.islice(source, 1))
 
 
-def _shared(prompt: Prompt) -> tuple[str, ...]:
-    """What the prompt shares with others: its leading shared segments."""
-    return tuple(segment.hash for segment in itertools.takewhile(lambda segment: segment.shared, prompt.segments))
+def _shared(prompt: Prompt) -> str | None:
+    """What the prompt shares with those of other tasks: its first segment. What follows differs from task to task."""
+    return prompt.segments[0].hash if prompt.segments and prompt.segments[0].shared else None

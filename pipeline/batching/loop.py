@@ -18,7 +18,7 @@ from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, Stop
 from pipeline.errors import AnswerError, EngineError, SchemaError
-from pipeline.grammars import Constraint
+from pipeline.grammars import NO_CANDIDATES, Constraint
 
 
 class Loop:
@@ -154,8 +154,11 @@ class Loop:
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
         logits = self.backend.logits(row)
-        candidates = ranking.short_enough(sequence.cursor.candidates())
-        if candidates.alternatives and self.ledger.fork_ids:
+        if self.ledger.fork_ids and sequence.prompt.temperature == 0:  # a draw is made token by token
+            candidates = ranking.short_enough(sequence.cursor.candidates())
+        else:
+            candidates = NO_CANDIDATES
+        if candidates.alternatives:
             first = ranking.first_logprobs(candidates, logits)
             if ranking.wants_otherwise(candidates, first):
                 self._commit(sequence, [ranking.otherwise(candidates, first)])

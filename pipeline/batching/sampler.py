@@ -39,22 +39,21 @@ def choose(logits: Logits, mask: Mask, temperature: float, random: np.random.Gen
     `mask` has one bit a token, little-endian; at least one must be set. Ties go to the lowest id.
     """
     allowed = np.flatnonzero(np.unpackbits(mask.view(np.uint8), count=logits.size, bitorder="little"))
+    if allowed.size == 1:  # the same figures whether the engine takes forced tokens without asking or not
+        return forced(int(allowed[0]))
     values = logits[allowed]
     normaliser = log_normaliser(logits)
     mass = np.exp(values.astype(np.float64) - normaliser)
     best = int(values.argmax())
     picked = best
-    if temperature > 0 and values.size > 1:  # no draw where there is no choice, so that forced tokens change nothing
+    if temperature > 0:
         weights = np.exp((values.astype(np.float64) - float(values[best])) / temperature)
         cumulated = weights.cumsum()
         picked = int(np.searchsorted(cumulated, random.random() * cumulated[-1], side="right"))
-    gap = math.inf
-    if values.size > 1:
-        top_two = np.partition(values, -2)[-2:]
-        gap = float(top_two[1] - top_two[0])
+    top_two = np.partition(values, -2)[-2:]
     return Choice(
         token=int(allowed[picked]),
         logprob=float(values[picked]) - normaliser,
         removed=max(0.0, 1.0 - float(mass.sum())),
-        gap=gap,
+        gap=float(top_two[1] - top_two[0]),
     )

@@ -45,6 +45,9 @@ def run(
     ] = False,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Default: 0, the likeliest token.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="For temperatures above 0.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="K", help="K more answers, drawn; how far they agree counts as confidence.")
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="06:00", help="Stop at this time, and say what is left.")] = None,
     max_duration: Annotated[str | None, typer.Option(metavar="6h", help="Stop after this time.")] = None,
     max_documents: Annotated[int | None, typer.Option(metavar="N", help="Begin no more documents than these.")] = None,
@@ -79,6 +82,7 @@ def run(
         ("engine", "engine"): engine,
         ("engine", "sampling", "temperature"): temperature,
         ("engine", "sampling", "seed"): seed,
+        ("engine", "sampling", "samples"): samples,
         ("engine", "shape", "slots"): slots,
         ("engine", "shape", "context"): context,
         ("engine", "shape", "threads"): threads,

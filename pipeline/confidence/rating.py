@@ -17,7 +17,19 @@ from pipeline.confidence.signals import Signal
 from pipeline.data import Evidence, Found
 from pipeline.errors import UserError
 
-FEATURES = ("allowed", "likelihood", "kept", "gap", "length", "occurrences", "unasked", "folded", "fuzzy", "unfounded")
+FEATURES = (
+    "allowed",
+    "likelihood",
+    "kept",
+    "gap",
+    "length",
+    "agreement",
+    "occurrences",
+    "unasked",
+    "folded",
+    "fuzzy",
+    "unfounded",
+)
 """What a calibration weighs, beside the field."""
 
 _GROUND = {
@@ -46,6 +58,7 @@ def features(signal: Signal, evidence: Evidence) -> tuple[float, ...]:
         max(math.log1p(-signal.removed), _LEAST) if signal.removed < 1 else _LEAST,
         min(signal.gap, _MOST_GAP),
         math.log1p(signal.tokens),
+        signal.agreement,
         math.log1p(max(evidence.occurrences - 1, 0)),
         float(signal.tokens == 0),
         float(evidence.found is Found.FOLDED),
@@ -59,11 +72,13 @@ def rate(signal: Signal, evidence: Evidence) -> float:
 
     The latter is the geometric mean of two likelihoods, for each misses what the other sees: that of the whole value
     among what the grammar allowed (which of these), and that of its average token under the model alone (whether any
-    of these; the average, because long values are not wrong for being long).
+    of these; the average, because long values are not wrong for being long). Where further answers were drawn, it is
+    the mean of that and of how far they agree.
     """
-    if signal.tokens == 0:
-        return _GROUND[evidence.found] * _UNASKED
-    return _GROUND[evidence.found] * math.exp((signal.allowed + signal.logprob / signal.tokens) / 2)
+    sure = math.exp((signal.allowed + signal.logprob / signal.tokens) / 2) if signal.tokens else _UNASKED
+    if signal.samples:
+        sure = (sure + signal.agreement) / 2
+    return _GROUND[evidence.found] * sure
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,13 @@ class Signal:
     allowed: float
     removed: float  # the largest share of probability that the mask took at one token
     gap: float  # the least distance to the second best; inf where there was none
+    samples: int = 0  # further answers that were drawn
+    agreed: int = 0  # of these, how many say the same
+
+    @property
+    def agreement(self) -> float:
+        """The chance that one more sample would agree, by Laplace's rule: 0.5 where none was drawn."""
+        return (self.agreed + 1) / (self.samples + 2)
 
 
 def signals(completion: Completion, vocabulary: Vocabulary) -> dict[str, Signal]:

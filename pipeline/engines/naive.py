@@ -15,7 +15,7 @@ from pipeline.batching.sampler import choose
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Stop
 from pipeline.engines import never
 from pipeline.errors import AnswerError, SchemaError
-from pipeline.grammars import Candidates, Constraint
+from pipeline.grammars import NO_CANDIDATES, Candidates, Constraint
 
 ANSWER, FORK = 0, 1
 
@@ -74,8 +74,9 @@ class Naive:
             row = self._decode(ANSWER, answer.pending, answer.length)
             answer.length += len(answer.pending)
             answer.pending.clear()
-            candidates = ranking.short_enough(cursor.candidates())
-            if candidates.alternatives and self._ranked:
+            ranked = self._ranked and prompt.temperature == 0  # a draw is made token by token
+            candidates = ranking.short_enough(cursor.candidates()) if ranked else NO_CANDIDATES
+            if candidates.alternatives:
                 self._rank(answer, candidates, row)
             else:
                 logits = backend.logits(row)

@@ -9,6 +9,7 @@ prompts.py    PromptBuilder: shared prefix, chunk, suffix; Prompt
 from __future__ import annotations
 
 from pipeline.prompting.prompts import PromptBuilder, Shown
+from pipeline.prompting.samples import question_of, with_samples
 from pipeline.prompting.tasks import Example, Options, Task, available_tasks, load_task, template_text
 from pipeline.prompting.templates import PINNED_DATE
 
@@ -21,5 +22,7 @@ __all__ = [
     "Task",
     "available_tasks",
     "load_task",
+    "question_of",
     "template_text",
+    "with_samples",
 ]

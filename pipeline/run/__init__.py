@@ -235,14 +235,13 @@ class _Run:
 
 def _recipe_parts(job: Job, model: Model, builder: PromptBuilder) -> dict[str, str]:
     """What makes an answer what it is, by name; `explain` names the parts that changed."""
-    sampling = job.engine.sampling
     return {
         **builder.parts,
         "chunking": chunking_id(builder.task.options, model.tokenizer),
         "model": model.sha256,
         **({"lora": model.adapters} if model.adapters else {}),
         "grammar": job.engine.grammar,
-        "sampling": f"temperature {sampling.temperature}, seed {sampling.seed}",
+        "sampling": job.engine.sampling.words,
     }
 
 

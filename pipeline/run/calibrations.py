@@ -13,12 +13,12 @@ from pathlib import Path
 
 import platformdirs
 
-from pipeline.confidence import Calibration, Observation, Signal, features, field_of, signals
-from pipeline.data import Extraction, Vocabulary
+from pipeline.confidence import Calibration, Observation, features, field_of
+from pipeline.data import Vocabulary
 from pipeline.errors import UserError
 from pipeline.merging import merge
 from pipeline.prompting import Task
-from pipeline.run.records import trace
+from pipeline.run.records import gather, trace
 from pipeline.store import Store
 
 
@@ -70,25 +70,19 @@ def observe(
     """The values of the records of these documents, each with whether it is right by its path."""
     found: list[Observation] = []
     for sha256, right in verdicts.items():
-        document, answered = store.document(sha256), store.extractions(sha256, recipe)
-        measured = [measure(store, extraction, vocabulary) for _, extraction in answered]
-        evidence = trace(document, task, answered, pointed=pointed, measured=measured)
+        answers = gather(store, task, recipe, sha256, vocabulary, pointed=pointed)
+        evidence = trace(answers)
         # Merging renumbers items; a value is known again by where it stands.
         known = {
             (field_of(piece.path), piece.start, piece.end, piece.quote): its[piece.path]
-            for pieces, its in zip(evidence, measured, strict=True)
+            for pieces, its in zip(evidence, answers.measured, strict=True)
             for piece in pieces
             if piece.path in its
         }
-        for piece in merge(document, task.name, task.schema.root, answered, evidence).evidence:
+        merged = merge(answers.document, task.name, task.schema.root, answers.chunks, evidence)
+        for piece in merged.evidence:
             field = field_of(piece.path)
             signal = known.get((field, piece.start, piece.end, piece.quote))
             if piece.path in right and signal is not None:
                 found.append(Observation(sha256, field, right[piece.path], features(signal, piece)))
     return found
-
-
-def measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
-    """What the tokens of a saved answer say about its values."""
-    answer = None if extraction is None else store.answer(extraction.work_key)
-    return {} if answer is None else signals(answer.completion, vocabulary)

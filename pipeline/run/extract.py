@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from pipeline.config import EngineSettings
-from pipeline.data import Completion, Document, Extraction, Failure, Prompt, Stop
+from pipeline.data import Completion, Counts, Document, Extraction, Failure, Prompt, Stop
 from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
 from pipeline.models import TokenizerLike
-from pipeline.prompting import PromptBuilder
+from pipeline.prompting import PromptBuilder, question_of, with_samples
 from pipeline.run import calibrations
 from pipeline.run.events import Answered, Event, Failed, Planned, Recorded
-from pipeline.run.records import build_record
+from pipeline.run.records import build_record, gather
 from pipeline.schema import close, parse
 from pipeline.store import Store, Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question that is out, and the answers that have come: 0 is the one that counts, the others are samples."""
+
+    work: Work
+    answers: dict[int, Completion] = field(default_factory=dict, repr=False)
 
 
 class TaskRun:
@@ -36,7 +47,7 @@ class TaskRun:
         self._recipe = recipe
         self._settings = settings
         self._calibration = calibrations.load(recipe)
-        self._in_flight: dict[str, Work] = {}
+        self._in_flight: dict[str, _Asked] = {}
         self._document: Document | None = None
 
     def plan(self) -> Planned:
@@ -59,18 +70,26 @@ class TaskRun:
                 continue
             text = self._text(work)
             prompt = self.builder.prompt(text, work.work_key, temperature=sampling.temperature, seed=sampling.seed)
-            self._in_flight[work.work_key] = work
-            yield prompt
+            self._in_flight[work.work_key] = _Asked(work)
+            yield from with_samples(prompt, sampling)
 
     def owns(self, work_key: str) -> bool:
         """Whether this task asked for it."""
-        return work_key in self._in_flight
+        return question_of(work_key)[0] in self._in_flight
 
     def save(self, completion: Completion) -> Iterator[Event]:
-        """Keep an answer, and in the same transaction the records that it completes."""
-        work = self._in_flight.pop(completion.work_key)
+        """Keep an answer with its samples once all are there, and in the same transaction the records it completes."""
+        key, number = question_of(completion.work_key)
+        asked = self._in_flight[key]
+        asked.answers[number] = completion
+        if len(asked.answers) <= self._settings.sampling.samples:
+            return
+        work = self._in_flight.pop(key).work
+        counts = sum((answer.counts for answer in asked.answers.values()), Counts())
+        completion = dataclasses.replace(asked.answers.pop(0), counts=counts)
         try:
             raw, extraction = self._read(completion)
+            extraction = dataclasses.replace(extraction, samples=tuple(self._samples(asked)))
         except ItemError as error:
             yield from self._fail(work, error)
         else:
@@ -78,7 +97,7 @@ class TaskRun:
                 self._store.save_extraction(self._run_id, self._recipe, work.work_key, completion, raw, extraction)
                 recorded = [*self._record_all(work)]
             yield from recorded
-        yield Answered(self.task.name, work.tokens, completion.counts)
+        yield Answered(self.task.name, work.tokens, counts)
 
     def sweep(self) -> Iterator[Event]:
         """Write the records of documents whose chunks were all answered before."""
@@ -114,6 +133,12 @@ class TaskRun:
             raise AnswerError("The answer is not valid UTF-8.", hint="Use `--grammar llguidance`.") from None
         return raw, Extraction(completion.work_key, parse(schema, raw))
 
+    def _samples(self, asked: _Asked) -> Iterator[Mapping[str, object]]:
+        """What the samples say. One that could not be answered or read says nothing; it is no reason to fail."""
+        for _, completion in sorted(asked.answers.items()):
+            with suppress(ItemError):
+                yield self._read(completion)[1].values
+
     def _fail(self, work: Work, error: ItemError) -> Iterator[Event]:
         subject = f"{self._store.path_of(work.document)} chunk {work.index + 1}"
         failure = Failure(
@@ -137,15 +162,10 @@ class TaskRun:
             yield self._record(sha256)
 
     def _record(self, sha256: str) -> Recorded:
-        answered = self._store.extractions(sha256, self._recipe)
-        record, normalised = build_record(
-            self._store.document(sha256),
-            self.task,
-            answered,
-            pointed=self._settings.grammar == "llguidance",
-            measured=[calibrations.measure(self._store, e, self._tokenizer.vocabulary) for _, e in answered],
-            calibration=self._calibration,
-        )
+        pointed = self._settings.grammar == "llguidance"
+        vocabulary = self._tokenizer.vocabulary
+        answers = gather(self._store, self.task, self._recipe, sha256, vocabulary, pointed=pointed)
+        record, normalised = build_record(answers, self._calibration)
         self._store.save_record(self._run_id, record, self._recipe, normalised)
         return Recorded(self.task.name, sha256)
 

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from pipeline.confidence import Calibration, Signal, rated
-from pipeline.data import Chunk, Document, Evidence, Extraction, Record
+from pipeline.confidence import Calibration, Signal, agreeing, rated, signals
+from pipeline.data import Chunk, Document, Evidence, Extraction, Record, Vocabulary
 from pipeline.finders import Settled, normalise_at, settle
 from pipeline.finders import normalise as normalise_text
 from pipeline.grounding import extractive_paths, ground
 from pipeline.merging import merge
 from pipeline.prompting import Task
 from pipeline.schema import List, Node, Object, Text
-from pipeline.store import Normalised
+from pipeline.store import Normalised, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered about one document, chunk by chunk; None where a chunk failed."""
+
+    document: Document
+    task: Task
+    chunks: Sequence[tuple[Chunk, Extraction | None]]
+    measured: Sequence[Mapping[str, Signal]]  # of each chunk: what its tokens and samples say about its values
+    pointed: bool  # the grammar held extractive fields to the chunk
+
+
+def gather(store: Store, task: Task, recipe: str, sha256: str, vocabulary: Vocabulary, *, pointed: bool) -> Answers:
+    """The saved answers of a document under a recipe."""
+    chunks = store.extractions(sha256, recipe)
+    measured = [_measure(store, extraction, vocabulary) for _, extraction in chunks]
+    return Answers(store.document(sha256), task, chunks, measured, pointed)
+
+
+def _measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
+    answer = None if extraction is None else store.answer(extraction.work_key)
+    if answer is None:
+        return {}
+    number = len(answer.extraction.samples)
+    agreed = agreeing(answer.extraction.values, answer.extraction.samples)
+    return {
+        path: dataclasses.replace(signal, samples=number, agreed=agreed.get(path, 0))
+        for path, signal in signals(answer.completion, vocabulary).items()
+    }
 
 
 def build_record(
-    document: Document,
-    task: Task,
-    answered: Sequence[tuple[Chunk, Extraction | None]],
-    *,
-    pointed: bool,
-    measured: Sequence[Mapping[str, Signal]] = (),
-    calibration: Calibration | None = None,
+    answers: Answers, calibration: Calibration | None = None
 ) -> tuple[Record, Mapping[str, Normalised | None]]:
     """Find where the values of each chunk stand, merge the chunks, and say what the merged values mean.
 
-    `pointed` says that the grammar held extractive fields to the chunk. `measured[i]` is what the tokens of
-    `answered[i]` say about its values. The mapping goes from a value's path (`total`, `items[2].price`) to its normal
-    form, None where it has none.
+    The mapping goes from a value's path (`total`, `items[2].price`) to its normal form, None where it has none.
     """
-    evidence = trace(document, task, answered, pointed=pointed, measured=measured, calibration=calibration)
-    record = merge(document, task.name, task.schema.root, answered, evidence)
+    task, document = answers.task, answers.document
+    record = merge(document, task.name, task.schema.root, answers.chunks, trace(answers, calibration))
     settled = _settled(document.text, task.options.day_first)
     places = {e.path: e for e in record.evidence}
     normalised = {
@@ -41,27 +65,18 @@ def build_record(
     return record, normalised
 
 
-def trace(
-    document: Document,
-    task: Task,
-    answered: Sequence[tuple[Chunk, Extraction | None]],
-    *,
-    pointed: bool,
-    measured: Sequence[Mapping[str, Signal]] = (),
-    calibration: Calibration | None = None,
-) -> list[tuple[Evidence, ...]]:
-    """Where the values of each chunk's answer stand, and how far they can be trusted. As `build_record`."""
+def trace(answers: Answers, calibration: Calibration | None = None) -> list[tuple[Evidence, ...]]:
+    """Where the values of each chunk's answer stand, and how far they can be trusted."""
+    task = answers.task
     examples = "\n".join(f"{example.text}\n{example.answer}" for example in task.examples)
-    paths = extractive_paths(task.schema.root) if pointed else ()
+    paths = extractive_paths(task.schema.root) if answers.pointed else ()
     evidence = [
-        ground(e.values, task.schema.root, document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut)
+        ground(e.values, task.schema.root, answers.document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut)
         if e
         else ()
-        for chunk, e in answered
+        for chunk, e in answers.chunks
     ]
-    if not measured:
-        return evidence
-    return [rated(pieces, its, calibration) for pieces, its in zip(evidence, measured, strict=True)]
+    return [rated(pieces, its, calibration) for pieces, its in zip(evidence, answers.measured, strict=True)]
 
 
 def _settled(text: str, day_first: bool | None) -> Settled:

@@ -210,7 +210,12 @@ def m004_results(db: Database) -> None:
     db.execute("CREATE INDEX idx_history_document ON _history(document)")
 
 
-STEPS = (m001_runs_and_files, m002_documents_and_chunks, m003_work, m004_results)
+def m005_samples(db: Database) -> None:
+    """The values of answers that were drawn beside the one that counts: a JSON array of objects."""
+    db.execute("ALTER TABLE _extractions ADD COLUMN samples TEXT NOT NULL DEFAULT '[]'")
+
+
+STEPS = (m001_runs_and_files, m002_documents_and_chunks, m003_work, m004_results, m005_samples)
 migrations = Migrations("nightdesk")
 for _step in STEPS:
     migrations()(_step)

@@ -129,14 +129,15 @@ class WorkTable(Part):
             if not self._one("SELECT 1 FROM _work WHERE key = ? AND recipe = ?", (work_key, recipe_id)):
                 raise KeyError(work_key)
             self._do(
-                """INSERT INTO _extractions (work, run, raw, answer, cut, stop, logprob,
+                """INSERT INTO _extractions (work, run, raw, answer, samples, cut, stop, logprob,
                        prefilled, reused, forced, sampled, tokens, saved)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     work_key,
                     run_id,
                     clean(raw),
                     as_json(dict(extraction.values)),
+                    as_json([dict(values) for values in extraction.samples]),
                     as_json(extraction.cut),
                     completion.stop.value,
                     sum(completion.logprobs),
@@ -153,20 +154,21 @@ class WorkTable(Part):
     def answer(self, work_key: str) -> Answer | None:
         """The saved answer to this key."""
         row = self._one(
-            """SELECT raw, answer, cut, stop, prefilled, reused, forced, sampled, tokens
+            """SELECT raw, answer, samples, cut, stop, prefilled, reused, forced, sampled, tokens
                FROM _extractions WHERE work = ?""",
             (work_key,),
         )
         if row is None:
             return None
-        raw, answer, cut, stop, prefilled, reused, forced, sampled, tokens = row
+        raw, answer, samples, cut, stop, prefilled, reused, forced, sampled, tokens = row
         counts = Counts(prefilled, reused, forced, sampled)
-        return Answer(raw, _extraction(work_key, answer, cut), _unpacked(work_key, tokens, counts, Stop(stop)))
+        extraction = _extraction(work_key, answer, samples, cut)
+        return Answer(raw, extraction, _unpacked(work_key, tokens, counts, Stop(stop)))
 
     def extractions(self, sha256: str, recipe_id: str) -> list[tuple[Chunk, Extraction | None]]:
         """The document's chunks in order, each with its answer, or None where it failed or is still to come."""
         rows = self._all(
-            """SELECT c.position, c.start_char, c.end_char, c.tokens, w.key, e.answer, e.cut
+            """SELECT c.position, c.start_char, c.end_char, c.tokens, w.key, e.answer, e.samples, e.cut
                FROM _chunks c
                LEFT JOIN _work w ON w.recipe = :recipe AND w.text_hash = c.text_hash
                LEFT JOIN _extractions e ON e.work = w.key
@@ -177,9 +179,9 @@ class WorkTable(Part):
         return [
             (
                 Chunk(sha256, position, start, end, text[start:end], tokens),
-                None if answer is None else _extraction(key, answer, cut),
+                None if answer is None else _extraction(key, answer, samples, cut),
             )
-            for position, start, end, tokens, key, answer, cut in rows
+            for position, start, end, tokens, key, answer, samples, cut in rows
         ]
 
     def completed_documents(self, task: str, recipe_id: str, work_key: str) -> list[str]:
@@ -283,8 +285,8 @@ UNMERGED = f"""
     ORDER BY d.id LIMIT :page"""
 
 
-def _extraction(key: str, answer: str, cut: str) -> Extraction:
-    return Extraction(key, json.loads(answer), tuple(json.loads(cut)))
+def _extraction(key: str, answer: str, samples: str, cut: str) -> Extraction:
+    return Extraction(key, json.loads(answer), tuple(json.loads(cut)), tuple(json.loads(samples)))
 
 
 def _packed(completion: Completion) -> bytes:

@@ -130,8 +130,8 @@ def test_no_word_of_a_document_and_no_password_leaves_the_database(watched):
 
 BUG = f"""
 import pipeline.run.extract as module
-def build(document, *rest, **more):
-    text = document.text
+def build(answers, *rest):
+    text = answers.document.text
     raise RuntimeError(text) from ValueError({{"{MARK}": text}})
 module.build_record = build
 from pipeline.cli import main

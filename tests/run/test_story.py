@@ -14,10 +14,10 @@ from pipeline.batching import Halt
 from pipeline.config import Job, JobTask, Sampling, Shape
 from pipeline.data import Completion, Counts, Document, Page, Prompt, Record, Stop, fingerprint
 from pipeline.errors import JobError
-from pipeline.prompting import Task
 from pipeline.run import Answered, Event, FileRead, Recorded, _Run, run
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake
+from pipeline.run.records import Answers
 from pipeline.store import FileRow, Store
 
 TABLES = (
@@ -547,8 +547,8 @@ class Quick:
 VALUES = {"tone": "bad", "topics": [], "word": "x"}
 
 
-def quick_record(document: Document, task: Task, *rest: object, **more: object) -> tuple[Record, dict[str, None]]:
-    return Record(document.sha256, task.name, VALUES), {}
+def quick_record(answers: Answers, *rest: object) -> tuple[Record, dict[str, None]]:
+    return Record(answers.document.sha256, answers.task.name, VALUES), {}
 
 
 @pytest.mark.parametrize(

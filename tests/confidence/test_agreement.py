@@ -1,0 +1,44 @@
+"""Answers that were drawn beside the one that counts say how sure the model is of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.confidence import Signal, agreeing, rate
+from pipeline.data import Evidence, Found
+
+PLACE = Evidence("total", "1", Found.EXACT, 0, 1, 1, 1)
+
+
+def test_values_agree_by_letters_and_digits():
+    found = agreeing({"a": "Acme  Ltd.", "b": 3, "c": None, "d": True}, [{"a": "ACME LTD", "b": 3.0, "c": 0, "d": 1}])
+
+    assert found == {"a": 1, "b": 1, "c": 0, "d": 0}
+
+
+def test_an_item_that_a_sample_has_elsewhere_in_its_list_is_agreed_on():
+    values = {"items": [{"name": "tea", "price": "2"}, {"name": "bun", "price": "1"}]}
+    sample = {"items": [{"name": "jam", "price": "9"}, {"name": "Tea", "price": "2"}]}
+
+    assert agreeing(values, [sample, {"items": []}, values]) == {
+        "items[0].name": 2,
+        "items[0].price": 2,
+        "items[1].name": 1,
+        "items[1].price": 1,
+    }
+
+
+@given(st.integers(1, 20), st.integers(0, 19), st.floats(-9, 0), st.floats(0, 0.99))
+def test_more_agreement_never_lowers_the_confidence(samples, agreed, logprob, removed):
+    signal = Signal(3, logprob, min(0.0, logprob - math.log1p(-removed)), removed, 1.0, samples, min(agreed, samples))
+    more = dataclasses.replace(signal, agreed=min(agreed + 1, samples))
+
+    assert 0 <= rate(signal, PLACE) <= rate(more, PLACE) <= 1
+
+
+def test_without_samples_the_confidence_is_what_it_was():
+    assert rate(Signal(1, math.log(0.25), 0.0, 0.75, 1.0), PLACE) == 0.5
