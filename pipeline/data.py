@@ -30,6 +30,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of a document's text by the name a person finds it by: `page 3`, `Costs!A5:D5`, `quoted`."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file inside a file. `name` is for display and for its suffix only; it is never used as a path."""
 
@@ -39,7 +48,11 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file, read. `pages` cover `text` in order; a format without pages has one."""
+    """One file, read. `pages` cover `text` in order; a format without pages has one.
+
+    `pages` are where a text may be cut and what was lost there; `places`, in order and apart, are what a person calls
+    a stretch of it. Text outside all places has no name but its offset.
+    """
 
     sha256: str  # of the file's bytes
     text: str = field(repr=False)
@@ -47,6 +60,7 @@ class Document:
     reader: str
     reader_version: str
     attachments: tuple[Attachment, ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +196,7 @@ class Evidence:
     page: int | None = None
     occurrences: int = 0
     confidence: float | None = None
+    place: str | None = None  # the name of the stretch in which it begins, as `Place.label`
 
 
 @dataclass(frozen=True, slots=True)

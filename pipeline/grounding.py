@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 from rapidfuzz import fuzz
 
 from pipeline.data import Chunk, Document, Evidence, Found, Page
+from pipeline.data import Place as NamedPlace
 from pipeline.finders import ValueType, find, normalise
 from pipeline.schema import List, Node, Number, Object, Text, fold
 
@@ -57,7 +58,7 @@ def ground(
     source = _Source(document.text[window[0] : window[1]])
     leaves = [_locate(leaf, source, examples, leaf.generic in pointed) for leaf in _leaves(schema, values, "", "")]
     _choose(leaves, schema, source.text)
-    evidence = [_evidence(leaf, document.text, document.pages, window[0]) for leaf in leaves]
+    evidence = [_evidence(leaf, document, window[0]) for leaf in leaves]
     evidence.extend(Evidence(path, "", Found.CUT) for path in dict.fromkeys(cut))
     return tuple(evidence)
 
@@ -393,13 +394,27 @@ def _nearest(places: Sequence[Place], anchor: Place, taken: Collection[Place], t
     return min(places, key=distance)
 
 
-def _evidence(leaf: _Leaf, text: str, pages: Sequence[Page], offset: int) -> Evidence:
+def _evidence(leaf: _Leaf, document: Document, offset: int) -> Evidence:
     if leaf.place is None:
         return Evidence(leaf.path, leaf.written, leaf.found)
     start, end = leaf.place[0] + offset, leaf.place[1] + offset
-    return Evidence(leaf.path, text[start:end], leaf.found, start, end, _page(pages, start), leaf.count)
+    return Evidence(
+        leaf.path,
+        document.text[start:end],
+        leaf.found,
+        start,
+        end,
+        _page(document.pages, start),
+        leaf.count,
+        place=_place(document.places, start),
+    )
 
 
 def _page(pages: Sequence[Page], start: int) -> int | None:
     index = bisect_right(pages, start, key=lambda page: page.start) - 1
     return pages[index].number if index >= 0 else None
+
+
+def _place(places: Sequence[NamedPlace], start: int) -> str | None:
+    index = bisect_right(places, start, key=lambda place: place.start) - 1
+    return places[index].label if index >= 0 and start < places[index].end else None

@@ -48,8 +48,9 @@ def evaluate(
 ) -> None:
     """Score a task's records against labels, and show what went wrong.
 
-    Labels are JSON Lines: {"id": ..., "file": ..., "fields": {...}}, the file seen from the labels' folder. Values are
-    compared by letters and digits, amounts and dates by what they mean, lists as sets.
+    Labels are JSON Lines: {"id": ..., "file": ..., "fields": {...}}, the file seen from the labels' folder; "a.zip!/2"
+    is the second file within a.zip. Values are compared by letters and digits, amounts and dates by what they mean,
+    lists as sets.
 
     \b
     Examples:
@@ -104,12 +105,12 @@ class _Side:
 
 
 def _files(labels: Path, gold: Sequence[Gold]) -> dict[str, Path]:
-    """The labelled documents, by id."""
+    """The labelled files, by id; of a document within a file, that file."""
     if not gold:
         raise UserError(f"{labels} holds no labels.", hint='Write a line a document: {"id": ..., "fields": {...}}.')
     files = {}
     for label in gold:
-        file = labels.parent / label.file
+        file = labels.parent / label.file.partition("!/")[0]
         if not label.file or not file.is_file():
             what = f"names {file}, which is not there" if label.file else "names no `file`"
             raise UserError(f"{labels}: {label.id} {what}.", hint="A file is seen from the folder of the labels.")
@@ -129,7 +130,10 @@ def _read(store: Store, task: Task, gold: Sequence[Gold], files: dict[str, Path]
     shown = {example.text for example in task.examples}
     scored, records, left_out = [], {}, Counter[str]()
     for label in gold:
-        sha256 = hashlib.sha256(files[label.id].read_bytes()).hexdigest()
+        sha256 = store.within(hashlib.sha256(files[label.id].read_bytes()).hexdigest(), label.file)
+        if sha256 is None:
+            left_out["not given to this database"] += 1
+            continue
         record = by_document.get(sha256)
         if record is None and all(verdict.task != task.name for verdict in store.explain(sha256).verdicts):
             left_out["not given to this database"] += 1

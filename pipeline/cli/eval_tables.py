@@ -54,8 +54,8 @@ def miss_lines(report: Report, records: Mapping[str, Record]) -> Iterator[str]:
             where = []
             if piece is not None:
                 where = [piece.found.value.replace("_", " ")]
-                if piece.page is not None:
-                    where.append(f"page {piece.page}")
+                if piece.place or piece.page is not None:
+                    where.append(safe(piece.place or f"page {piece.page}"))
                 if piece.confidence is not None:
                     where.append(f"confidence {piece.confidence:.2f}")
             yield f"  {safe(miss.name)}"

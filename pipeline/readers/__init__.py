@@ -13,12 +13,12 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
-from pipeline.data import Attachment, Document, Page
+from pipeline.data import Attachment, Document, Page, Place
 from pipeline.errors import ReadError
 from pipeline.readers.cleaning import clean
 from pipeline.readers.decoding import is_text
@@ -48,10 +48,15 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """One page as its format module gives it: not cleaned yet. `note` is that of `data.Page`."""
+    """One page as its format module gives it: not cleaned yet. `note` is that of `data.Page`.
+
+    `places` name stretches of the text: (offset of the line with which one begins, its name), in order. A stretch goes
+    on to where the next one begins, the last one to the end of the page; one without a name ("") is no place.
+    """
 
     text: str = field(repr=False)
     note: str = ""
+    places: tuple[tuple[int, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     if not module.recognises(content):
         raise _disagreement(content, name)
     reading = module.read(content, name, options)
-    text, pages = _join(reading.pages)
+    text, pages, places = _join(reading.pages)
     if not text.strip() and not reading.attachments:
         code = "no_text" if content.strip() else "empty"
         raise ReadError(f"{name} has no text", code=code, hint="There is nothing in it to extract.")
@@ -100,6 +105,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
         reader=reader,
         reader_version=f"{reader} {module.VERSION}",
         attachments=reading.attachments,
+        places=places,
     )
 
 
@@ -168,10 +174,11 @@ def _disagreement(content: bytes, name: str) -> ReadError:
     )
 
 
-def _join(given: tuple[PageText, ...]) -> tuple[str, tuple[Page, ...]]:
+def _join(given: tuple[PageText, ...]) -> tuple[str, tuple[Page, ...], tuple[Place, ...]]:
     """Clean the pages and put them one after the other; the offsets are right because they are made here."""
     parts: list[str] = []
     pages: list[Page] = []
+    places: list[Place] = []
     at = 0
     for number, page in enumerate(given, start=1):
         if parts:
@@ -180,5 +187,28 @@ def _join(given: tuple[PageText, ...]) -> tuple[str, tuple[Page, ...]]:
         text = clean(page.text)
         parts.append(text)
         pages.append(Page(number, at, at + len(text), page.note))
+        if page.places:
+            places.extend(_places(page, text, at))
         at += len(text)
-    return "".join(parts), tuple(pages)
+    return "".join(parts), tuple(pages), tuple(places)
+
+
+def _places(page: PageText, text: str, at: int) -> Iterator[Place]:
+    """The stretches of a page in its cleaned text, which begins at `at`.
+
+    Cleaning works line by line but for the empty ones, and a stretch begins with a line: so the stretches, each
+    cleaned by itself, stand in the page one after the other with nothing but empty lines between them.
+    """
+    begins = [start for start, _ in page.places] + [len(page.text)]
+    here = _skip(text, len(clean(page.text[: begins[0]])))
+    for (start, label), end in zip(page.places, begins[1:], strict=True):
+        length = len(clean(page.text[start:end]))
+        if length and label:
+            yield Place(at + here, at + here + length, label)
+        here = _skip(text, here + length)
+
+
+def _skip(text: str, at: int) -> int:
+    while text.startswith("\n", at):
+        at += 1
+    return at

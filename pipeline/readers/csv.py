@@ -1,9 +1,9 @@
 """CSV and its kin (semicolons, tabs, bars): one line a row, cells as `cell | cell`.
 
-Kept: every cell, as it is written, in its row; the header as the first row. Lost: quotes, line ends within a cell
-(they become spaces), rows without content. Rows are not spelt out as `header: value`: that repeats each header in each
-row (2.6 times the characters on a table of eight columns), and a value would no longer stand next to its neighbours
-as in the file.
+Kept: every cell, as it is written, in its row, which is a place (`A5:D5`); the header as the first row. Lost: quotes,
+line ends within a cell (they become spaces), rows without content. Rows are not spelt out as `header: value`: that
+repeats each header in each row (2.6 times the characters on a table of eight columns), and a value would no longer
+stand next to its neighbours as in the file.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Iterator
 
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, decoding
+from pipeline.readers.sheets import cells_of_row
 
 SUFFIXES = (".csv", ".tsv")
-VERSION = f"1 ({decoding.VERSION})"
+VERSION = f"2 ({decoding.VERSION})"
 
 _DELIMITERS = ",;\t|"
 _SAMPLE_ROWS = 100
@@ -40,21 +41,27 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     else:
         delimiter = _delimiter(text[:_SAMPLE_CHARACTERS])
     try:
-        rows = [" | ".join(_cells(row)).rstrip(" |") for row in _rows(text, delimiter)]
+        rows = [[" ".join(cell.split()) for cell in row] for row in _rows(text, delimiter)]
     except csv.Error as error:
         raise ReadError(
             f"{name} is a broken CSV file ({error})", code="broken", hint="Save it again from its program."
         ) from None
-    return Reading((PageText("\n".join(row for row in rows if row)),))
+    lines: list[str] = []
+    places: list[tuple[int, str]] = []
+    at = 0
+    for number, row in enumerate(rows, start=1):
+        filled = [column for column, cell in enumerate(row, start=1) if cell]
+        line = " | ".join(row).rstrip(" |")
+        if line:
+            lines.append(line)
+            places.append((at, cells_of_row(number, filled[0], filled[-1])))
+            at += len(line) + 1
+    return Reading((PageText("\n".join(lines), places=tuple(places)),))
 
 
 def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
     lines = (line + "\n" for line in text.split("\n"))
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-
-
-def _cells(row: list[str]) -> Iterator[str]:
-    return (" ".join(cell.split()) for cell in row)
 
 
 def _delimiter(sample: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.readers import PageText, Reading, ReadOptions, html, packages
 from pipeline.readers.packages import Package, child
 
 SUFFIXES = (".epub",)
-VERSION = f"1 (html {html.VERSION})"
+VERSION = f"2 (html {html.VERSION})"
 
 _PAGES = frozenset(("application/xhtml+xml", "text/html", "application/x-dtbook+xml"))
 
@@ -41,7 +41,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     }
     locks = package.xml("META-INF/encryption.xml")
     protected = {unquote(one.get("URI", "")) for one in (() if locks is None else locks.iter("{*}CipherReference"))}
-    pages = []
+    pages: list[PageText] = []
     for one in () if spine is None else spine:
         path = posixpath.normpath(
             posixpath.join("/", posixpath.dirname(main), unquote(items.get(one.get("idref", ""), "")))
@@ -54,5 +54,5 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
                     code="encrypted",
                     hint="Ask its seller for a copy without it.",
                 )
-            pages.append(PageText(html.text_of(chapter, name)))
+            pages.append(PageText(html.text_of(chapter, name), places=((0, f"chapter {len(pages) + 1}"),)))
     return Reading(tuple(pages) or (PageText(""),))

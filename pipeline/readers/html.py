@@ -93,8 +93,11 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     return Reading((PageText(text_of(content, name)),))
 
 
-def text_of(content: bytes, name: str, declared: str | None = None) -> str:
-    """The text of an HTML page or fragment. `declared` is what its carrier says of the encoding."""
+def text_of(content: bytes, name: str, declared: str | None = None, *, mark_quotes: bool = False) -> str:
+    """The text of an HTML page or fragment. `declared` is what its carrier says of the encoding.
+
+    `mark_quotes` puts `> ` before the lines of what the page quotes, as plain mails do.
+    """
     found = _DECLARED.search(content, 0, 4096)
     markup = decoding.decode(content, found[1].decode("ascii", "replace") if found else declared)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
@@ -107,7 +110,7 @@ def text_of(content: bytes, name: str, declared: str | None = None) -> str:
         )
     if root is None:
         return ""
-    text = _Page(root).text()
+    text = _Page(root, mark_quotes=mark_quotes).text()
     title = " ".join((root.findtext("head/title") or "").split())
     return f"{title}\n\n{text}" if title and title not in text else text
 
@@ -115,7 +118,9 @@ def text_of(content: bytes, name: str, declared: str | None = None) -> str:
 class _Page:
     """One walk over the tree; `lines` grow, a row's cells are collected until the row ends."""
 
-    def __init__(self, root: etree._Element) -> None:
+    def __init__(self, root: etree._Element, *, mark_quotes: bool) -> None:
+        self._mark_quotes = mark_quotes
+        self._quotes = 0  # that are open
         self._lines: list[str] = []
         self._line: list[str] = []
         self._blank = False  # a blank line is due before the next line
@@ -166,6 +171,8 @@ class _Page:
             self._break(tag)
         if tag in _PARAGRAPHS or tag in _LINES:
             self._break(tag)
+        if tag == "blockquote":
+            self._quotes += 1
         if tag in {"ol", "ul"}:
             self._counters.append(_number(element.get("start"), 1) if tag == "ol" else None)
         elif tag in {"pre", "textarea"}:
@@ -193,6 +200,8 @@ class _Page:
             self._spans.pop()
         if tag in _PARAGRAPHS or tag in _LINES:
             self._break(tag)
+        if tag == "blockquote":
+            self._quotes -= 1
         if tag == "li":
             self._mark = ""
 
@@ -252,7 +261,8 @@ class _Page:
         if self._blank and self._lines:
             self._lines.append("")
         self._blank = False
-        self._lines.append(self._mark + line)
+        quotes = "> " * min(self._quotes, _DEEPEST_INDENT) if self._mark_quotes else ""
+        self._lines.append(quotes + self._mark + line)
         self._mark = ""
 
     def _item_mark(self) -> str:

@@ -2,7 +2,7 @@
 
 Kept: From, To, Cc, Date and Subject, each on a line; the body, plain text before HTML where a mail has both; the
 attachments, each to be read as a document of its own, mails within the mail too. Lost: other headers, pictures that
-an HTML body draws, signatures made by programs. Quoted history stays where it stands.
+an HTML body draws, signatures made by programs. Quoted history stays where it stands, and is a place of its own.
 
 The headers are read with the parser's old policy and decoded here: the new one parses the structure of each header,
 in time square in its length, and raises on some that are malformed.
@@ -22,12 +22,12 @@ from pathlib import PurePosixPath
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import PageText, Reading, ReadOptions, decoding, html
+from pipeline.readers import Reading, ReadOptions, decoding, html, quoting
 from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import binary_format, has_headers
 
 SUFFIXES = (".eml",)
-VERSION = f"1 (html {html.VERSION})"
+VERSION = f"2 (html {html.VERSION})"
 
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,75})(?:\*[^?\s]{0,75})?\?([bBqQ])\?([^?]*)\?=")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
@@ -90,9 +90,8 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
 
     mail = email.parser.BytesParser(part, policy=_FLAT).parsebytes(_bytes(content))
     found = _collect(mail, name)
-    headers = "\n".join(_headers(mail))
-    text = "\n\n".join(piece for piece in (headers, *found.texts) if piece.strip())
-    return Reading((PageText(text),), tuple(found.attachments))
+    body = "\n\n".join(piece for piece in found.texts if piece.strip())
+    return Reading((quoting.page("\n".join(_headers(mail)), body),), tuple(found.attachments))
 
 
 def _bytes(content: bytes) -> bytes:
@@ -160,7 +159,10 @@ def _collect(part: Message, whole: str) -> _Found:
         return _Found()
     if kind in _BODIES and not attached and not name:
         charset = part.get_content_charset()
-        body = html.text_of(content, whole, charset) if kind == "text/html" else decoding.decode(content, charset)
+        if kind == "text/html":
+            body = html.text_of(content, whole, charset, mark_quotes=True)
+        else:
+            body = decoding.decode(content, charset)
         return _Found(texts=[body.strip("\r\n")])
     return _Found(attachments=[Attachment(_name(name, kind), content)])
 

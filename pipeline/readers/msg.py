@@ -19,11 +19,11 @@ import olefile
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import PageText, Reading, ReadOptions, alphabets, decoding, html, packages, rtf
+from pipeline.readers import Reading, ReadOptions, alphabets, decoding, html, packages, quoting, rtf
 from pipeline.readers.cleaning import clean
 
 SUFFIXES = (".msg", ".oft")
-VERSION = f"1 (olefile {olefile.__version__}, html {html.VERSION}, rtf {rtf.VERSION})"
+VERSION = f"2 (olefile {olefile.__version__}, html {html.VERSION}, rtf {rtf.VERSION})"
 
 _MOST_BYTES = 256 << 20
 _MOST_ATTACHMENTS = 10_000
@@ -56,8 +56,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     except Exception as error:  # olefile raises whatever a broken file leads it into
         raise packages.broken(name, type(error).__name__) from None
     lines = "\n".join(f"{key}: {value}" for key, value in mail.headers)
-    text = "\n\n".join(piece for piece in (lines, mail.body.strip("\r\n")) if piece.strip())
-    return Reading((PageText(text),), mail.attachments)
+    return Reading((quoting.page(lines, mail.body.strip("\r\n")),), mail.attachments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class _Storage:
             text = self._string(at, 0x1013, page)
             markup = text.encode("utf-8", "replace") if text else None
         if markup:
-            return html.text_of(markup, self._name)
+            return html.text_of(markup, self._name, mark_quotes=True)
         packed = self._bytes(at, 0x1009)
         return rtf.text_of(_unpacked(packed)) if packed else ""
 

@@ -20,7 +20,7 @@ from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"1 ({packages.VERSION})"
+VERSION = f"2 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -81,10 +81,14 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     if local(main) == "spreadsheet":
         pages = list(document.sheets(main))
     elif local(main) == "text":
-        pages = [document.text(main)]
+        pages = [PageText(document.text(main))]
     else:
-        pages = [document.slide(page) for page in main if local(page) == "page"]
-    return Reading(tuple(PageText(page) for page in pages))
+        slides = [page for page in main if local(page) == "page"]
+        pages = [
+            PageText(document.slide(slide), places=((0, f"slide {number}"),))
+            for number, slide in enumerate(slides, start=1)
+        ]
+    return Reading(tuple(pages))
 
 
 class _Document:
@@ -117,7 +121,7 @@ class _Document:
         self._blocks(body)
         return "\n\n".join(piece for piece in (*headers, "\n".join(self._lines), *footers) if piece.strip())
 
-    def sheets(self, body: etree._Element) -> Iterator[str]:
+    def sheets(self, body: etree._Element) -> Iterator[PageText]:
         """The visible sheets, or all where none is visible."""
         tables = [one for one in body if local(one) == "table"]
         shown = [one for one in tables if self._property(_get(one, "style-name"), "display") != "false"]
@@ -143,10 +147,10 @@ class _Document:
 
     def _cells(self, table: etree._Element, sheets: Sheets) -> Iterator[str]:
         """Fill the sheet; gives its comments."""
-        row = 0
+        row = 1
         for element in _within(table, "table-row"):
             rows = max(1, whole(_get(element, "number-rows-repeated"), 1))
-            column = 0
+            column = 1
             for cell in _within(element, "table-cell", "covered-table-cell"):
                 columns = max(1, whole(_get(cell, "number-columns-repeated"), 1))
                 for note in (one for one in cell if local(one) == "annotation"):

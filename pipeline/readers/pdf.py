@@ -24,7 +24,7 @@ from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
 SUFFIXES = (".pdf",)
-VERSION = f"2 (pypdf {pypdf.__version__})"
+VERSION = f"3 (pypdf {pypdf.__version__})"
 
 UNREADABLE = "unreadable"
 NO_TEXT = "no text layer"
@@ -96,7 +96,8 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
 def _page(document: pypdf.PdfReader, index: int) -> PageText:
     page = _layer(document, index)
     filled = "\n".join(_filled_in(document, index)) if page.note != UNREADABLE else ""
-    return PageText("\n\n".join(piece for piece in (page.text, filled) if piece), page.note)
+    text = "\n\n".join(piece for piece in (page.text, filled) if piece)
+    return PageText(text, page.note, places=((0, f"page {index + 1}"),))
 
 
 def _layer(document: pypdf.PdfReader, index: int) -> PageText:

@@ -17,7 +17,7 @@ from pipeline.readers.numbering import whole, written
 from pipeline.readers.packages import Package, attribute, child, local
 
 SUFFIXES = (".potm", ".potx", ".ppsm", ".ppsx", ".pptm", ".pptx")
-VERSION = f"1 ({packages.VERSION})"
+VERSION = f"2 ({packages.VERSION})"
 
 _TITLES = frozenset(("title", "ctrTitle"))
 _FURNITURE = frozenset(("dt", "ftr", "hdr"))
@@ -39,11 +39,12 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     pages: list[PageText] = []
     attachments: dict[Attachment, None] = {}
     furniture: set[str] = set()
-    for one in () if listed is None else listed:
+    for number, one in enumerate(() if listed is None else listed, start=1):
         key = next((str(value) for key, value in one.attrib.items() if str(key).endswith("}id")), "")
         if key in relations and relations[key].target in package:
             part = relations[key].target
-            pages.append(PageText("\n\n".join(piece for piece in _slide(package, part, furniture) if piece.strip())))
+            text = "\n\n".join(piece for piece in _slide(package, part, furniture) if piece.strip())
+            pages.append(PageText(text, places=((0, f"slide {number}"),)))
             attachments |= dict.fromkeys(package.embedded(part))
     return Reading(tuple(pages) or (PageText(""),), tuple(attachments))
 

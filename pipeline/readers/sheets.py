@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.errors import ReadError
+from pipeline.readers import PageText
 
 _MOST_CELLS = 2_000_000
 _MOST_CHARACTERS = 64 << 20
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
 
 
 class Sheets:
@@ -17,7 +21,7 @@ class Sheets:
         self._rows: dict[int, dict[int, str]] = {}
 
     def put(self, row: int, column: int, text: str, *, rows: int = 1, columns: int = 1) -> None:
-        """A cell of the sheet at hand, or a stretch of equal ones. Raises ReadError limits.
+        """A cell of the sheet at hand, or a stretch of equal ones, counted from 1. Raises ReadError limits.
 
         Line ends within become spaces; an empty cell is none.
         """
@@ -35,22 +39,47 @@ class Sheets:
         for below in range(row, row + rows):
             self._rows.setdefault(below, {}).update(dict.fromkeys(range(column, column + columns), text))
 
-    def page(self, title: str, below: list[str]) -> str:
+    def page(self, title: str, below: list[str]) -> PageText:
         """The sheet as text, and a new one begins: its name, its rows as `cell | cell`, then what stands `below`.
 
         Columns in which no cell is filled are left out, and so are empty rows, but for a blank line where they
-        part two tables.
+        part two tables. Each row is a place by its cells, `Costs!A5:D5`; the rest is `sheet Costs`.
         """
         columns = sorted({column for cells in self._rows.values() for column in cells})
-        lines: list[str] = []
+        if not columns and not below:
+            return PageText("")
+        lines = [title, ""] if title else []
+        places = [(0, f"sheet {title}")] if title else []
+        at = sum(len(line) + 1 for line in lines)
         before = None
         for row in sorted(self._rows):
             cells = self._rows[row]
             if before is not None and row > before + 1:
                 lines.append("")
+                at += 1
             lines.append(" | ".join([cells.get(column, "") for column in columns]).rstrip(" |"))
+            places.append((at, cells_of_row(row, min(cells), max(cells), title)))
+            at += len(lines[-1]) + 1
             before = row
         self._rows = {}
-        if not lines and not below:
-            return ""
-        return "\n\n".join(piece for piece in (title, "\n".join(lines), "\n".join(below)) if piece)
+        if below:
+            places.append((at, f"sheet {title}" if title else ""))
+            lines.extend(("", *below))
+        return PageText("\n".join(lines), places=tuple(places))
+
+
+def cells_of_row(row: int, first: int, last: int, sheet: str = "") -> str:
+    """The cells of a row as spreadsheets name them: `A5:D5`, `B5`, `Costs!A5:D5`, `'Costs 2025'!A5:D5`."""
+    place = f"{_letters(first)}{row}" + (f":{_letters(last)}{row}" if last > first else "")
+    if not sheet:
+        return place
+    quoted = sheet if _PLAIN_NAME.fullmatch(sheet) else "'" + sheet.replace("'", "''") + "'"
+    return f"{quoted}!{place}"
+
+
+def _letters(column: int) -> str:
+    letters = ""
+    while column > 0:
+        column, rest = divmod(column - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters

@@ -14,7 +14,7 @@ from pipeline.readers import PageText, Reading, ReadOptions, extras, number_form
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".xls", ".xlt")
-VERSION = f"1 ({extras.installed('xlrd')})"
+VERSION = f"2 ({extras.installed('xlrd')})"
 
 _BEGINNINGS = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
 _TEXT, _NUMBER, _DATE, _BOOLEAN, _ERROR = 1, 2, 3, 4, 5
@@ -35,7 +35,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
             book = library.open_workbook(file_contents=content, formatting_info=True, logfile=io.StringIO())
             all_sheets = book.sheets()
             visible = [sheet for sheet in all_sheets if sheet.visibility == 0] or all_sheets
-            pages = tuple(PageText(_page(book, sheet, sheets, library)) for sheet in visible)
+            pages = tuple(_page(book, sheet, sheets, library) for sheet in visible)
     except (MemoryError, ReadError):
         raise
     except Exception as error:  # xlrd raises whatever a broken file leads it into
@@ -49,7 +49,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     return Reading(pages)
 
 
-def _page(book: Any, sheet: Any, sheets: Sheets, library: Any) -> str:  # noqa: ANN401 - xlrd's own
+def _page(book: Any, sheet: Any, sheets: Sheets, library: Any) -> PageText:  # noqa: ANN401 - xlrd's own
     for row in range(sheet.nrows):
         for column in range(sheet.row_len(row)):
             cell = sheet.cell(row, column)
@@ -65,5 +65,5 @@ def _page(book: Any, sheet: Any, sheets: Sheets, library: Any) -> str:  # noqa: 
                 text = library.error_text_from_code.get(cell.value, "")
             else:
                 continue
-            sheets.put(row, column, text)
+            sheets.put(row + 1, column + 1, text)
     return sheets.page(" ".join(sheet.name.split()), [])

@@ -21,7 +21,7 @@ from pipeline.readers.packages import Package, attribute, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".xlsm", ".xlsx", ".xltm", ".xltx")
-VERSION = f"1 ({packages.VERSION})"
+VERSION = f"2 ({packages.VERSION})"
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _TRUE = frozenset(("1", "true", "on"))
@@ -36,7 +36,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     """Each visible sheet as a page."""
     package = packages.open_office(content, name, options)
     main = package.main("sheet")
-    return Reading(tuple(PageText(text) for text in _Workbook(package, main).pages()))
+    return Reading(tuple(_Workbook(package, main).pages()))
 
 
 class _Workbook:
@@ -49,7 +49,7 @@ class _Workbook:
         self._codes = self._formats()
         self._strings = [_text(item) for part in package.related(main, "sharedStrings") for item in self._items(part)]
 
-    def pages(self) -> Iterator[str]:
+    def pages(self) -> Iterator[PageText]:
         """The visible sheets, or all where none is visible."""
         relations = self._package.relations(self._main)
         found: list[tuple[str, str, bool]] = []

@@ -55,20 +55,24 @@ def _run(
     """Run the task without one example; its scores, seconds a document, and the task that was run."""
     kept = [example for number, example in enumerate(task.examples, start=1) if number != leave_out]
     file = _write(task, kept, folder)
-    inputs = tuple(files[label.id].absolute() for label in gold)
+    inputs = tuple(dict.fromkeys(files[label.id].absolute() for label in gold))
     job = Job(database=folder / "night.db", model=model, tasks=(JobTask(task=str(file), inputs=inputs),))
     summary = next((event for event in run(job) if isinstance(event, Summary)), None)
     with Store.open(job.database, write=False) as store:
         records = {record.document: record for record in store.records(task.name)}
         shown = {example.text for example in task.examples}
         texts = {sha256: store.document(sha256).text.strip() for sha256 in records}
+        held = {
+            label.id: store.within(hashlib.sha256(files[label.id].read_bytes()).hexdigest(), label.file)
+            for label in gold
+        }
     scored, predicted = [], {}
     for label in gold:
-        sha256 = hashlib.sha256(files[label.id].read_bytes()).hexdigest()
-        if texts.get(sha256) in shown:
+        sha256 = held[label.id]
+        if sha256 is not None and texts.get(sha256) in shown:
             continue
         scored.append(label)
-        if sha256 in records:
+        if sha256 is not None and sha256 in records:
             predicted[label.id] = records[sha256].values
     seconds = summary.seconds / max(summary.done, 1) if summary else 0.0
     return evaluate(scored, predicted, value_types(task.schema.root)), seconds, load_task(str(file))

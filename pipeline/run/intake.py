@@ -141,7 +141,7 @@ class Intake:
         ]
         with self._store.atomic():  # a mail that counts as read has its attachments in the ledger
             self._store.save_document(
-                self._run_id, dataclasses.replace(document, text="", pages=()) if holds_only else document
+                self._run_id, dataclasses.replace(document, text="", pages=(), places=()) if holds_only else document
             )
             self._store.save_files(self._run_id, rows)
         for row, attachment in zip(rows, document.attachments, strict=True):

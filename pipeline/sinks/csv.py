@@ -43,7 +43,7 @@ def _table(export: Export) -> tuple[Iterable[str], Iterator[Iterable[object]]]:
 
 
 def _evidence(export: Export) -> tuple[Iterable[str], Iterator[Iterable[object]]]:
-    names = ("path", "quote", "found", "start_char", "end_char", "page", "occurrences", "confidence")
+    names = ("path", "quote", "found", "start_char", "end_char", "page", "occurrences", "confidence", "place")
     return ("record", "file", *names), (
         (row["id"], row["file"], *astuple(item))
         for row in export.store.rows(export.tables)

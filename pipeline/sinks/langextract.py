@@ -63,6 +63,8 @@ def _extraction(
         attributes["found"] = evidence.found.value
         if evidence.page is not None:
             attributes["page"] = str(evidence.page)
+        if evidence.place is not None:
+            attributes["place"] = evidence.place
         if evidence.confidence is not None:
             attributes["confidence"] = f"{evidence.confidence:.3f}"
     return {

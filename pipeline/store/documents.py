@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
-from pipeline.data import Chunk, Document, Page, fingerprint
-from pipeline.store.connection import PAGE, Part, clean, now
+from pipeline.data import Chunk, Document, Page, Place, fingerprint
+from pipeline.store.connection import PAGE, Part, as_json, clean, now
 
 LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
     WHERE f.sha256 = {document} AND f.gone = 0 AND i.task = :task AND (:only IS NULL OR i.run = :only))"""
@@ -33,11 +34,19 @@ class Documents(Part):
         with self.atomic():
             old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
             self._do(
-                """INSERT INTO _documents (sha256, text, reader, reader_version, run, saved)
-                   VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
-                       reader = excluded.reader, reader_version = excluded.reader_version,
+                """INSERT INTO _documents (sha256, text, places, reader, reader_version, run, saved)
+                   VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
+                       places = excluded.places, reader = excluded.reader, reader_version = excluded.reader_version,
                        run = excluded.run, saved = excluded.saved""",
-                (document.sha256, text, document.reader, document.reader_version, run_id, now()),
+                (
+                    document.sha256,
+                    text,
+                    as_json([[p.start, p.end, p.label] for p in document.places]) if document.places else None,
+                    document.reader,
+                    document.reader_version,
+                    run_id,
+                    now(),
+                ),
             )
             self._do("DELETE FROM _pages WHERE document = ?", (document.sha256,))
             self._many(
@@ -59,7 +68,7 @@ class Documents(Part):
 
     def document(self, sha256: str) -> Document:
         """The document of these bytes, without its attachments. KeyError where it was never read."""
-        row = self._one("SELECT text, reader, reader_version FROM _documents WHERE sha256 = ?", (sha256,))
+        row = self._one("SELECT text, reader, reader_version, places FROM _documents WHERE sha256 = ?", (sha256,))
         if row is None:
             raise KeyError(sha256)
         pages = self._all(
@@ -67,7 +76,8 @@ class Documents(Part):
                WHERE document = ? ORDER BY number""",
             (sha256,),
         )
-        return Document(sha256, row[0], tuple(Page(*page) for page in pages), row[1], row[2])
+        places = tuple(Place(*place) for place in json.loads(row[3] or "[]"))
+        return Document(sha256, row[0], tuple(Page(*page) for page in pages), row[1], row[2], places=places)
 
     def save_chunks(self, sha256: str, chunking_id: str, chunks: Sequence[Chunk]) -> None:
         """Keep where a document was cut. A document without chunks is a failure of the caller's to record."""

@@ -54,6 +54,21 @@ class Files(Part):
         )
         return FileRow(*row) if row else None
 
+    def within(self, sha256: str, file: str) -> str | None:
+        """The sha256 of `file`, such as `shoebox.zip!/2`, where the bytes of `shoebox.zip` are those of `sha256`.
+
+        None where these bytes, or what is in them, were never looked at.
+        """
+        inner = "".join(file.partition("!/")[1:])
+        if not inner:
+            return sha256
+        row = self._one(
+            """SELECT f.sha256 FROM _files outer_file JOIN _files f ON f.path = outer_file.path || ?
+               WHERE outer_file.sha256 = ? AND f.sha256 IS NOT NULL LIMIT 1""",
+            (inner, sha256),
+        )
+        return None if row is None else str(row[0])
+
     def has_unread_attachments(self, path: str) -> bool:
         """Whether a file that this one holds was never read and may be tried (again)."""
         path = clean_path(path)

@@ -32,7 +32,7 @@ class History(Reading):
         (row,) = self._dicts(f"SELECT * FROM {quoted(tables.name)} WHERE id = ?", (row_id,))
         row = self._with_children(whole, row)
         evidence = self._dicts(
-            """SELECT path, quote, found, start_char, end_char, page, occurrences, confidence
+            """SELECT path, quote, found, start_char, end_char, page, occurrences, confidence, place
                FROM _evidence WHERE record = ? ORDER BY id""",
             (row_id,),
         )

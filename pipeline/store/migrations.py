@@ -215,7 +215,13 @@ def m005_samples(db: Database) -> None:
     db.execute("ALTER TABLE _extractions ADD COLUMN samples TEXT NOT NULL DEFAULT '[]'")
 
 
-STEPS = (m001_runs_and_files, m002_documents_and_chunks, m003_work, m004_results, m005_samples)
+def m006_places(db: Database) -> None:
+    """Names of stretches of a text, as JSON [[start, end, label], ...]: one cell, since they are only read together."""
+    db.execute("ALTER TABLE _documents ADD COLUMN places TEXT")
+    db.execute("ALTER TABLE _evidence ADD COLUMN place TEXT")
+
+
+STEPS = (m001_runs_and_files, m002_documents_and_chunks, m003_work, m004_results, m005_samples, m006_places)
 migrations = Migrations("nightdesk")
 for _step in STEPS:
     migrations()(_step)

@@ -68,7 +68,7 @@ class Reading(Part):
     def evidence(self, record_id: int) -> list[Evidence]:
         """Where the values of a row stand."""
         rows = self._all(
-            """SELECT path, quote, found, start_char, end_char, page, occurrences, confidence
+            """SELECT path, quote, found, start_char, end_char, page, occurrences, confidence, place
                FROM _evidence WHERE record = ? ORDER BY id""",
             (record_id,),
         )

@@ -162,7 +162,8 @@ class Results(History):
     def _insert_evidence(self, record_id: int, record: Record) -> None:
         self._many(
             """INSERT INTO _evidence (record, path, quote, found, start_char, end_char, page,
-                                      occurrences, confidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                                      occurrences, confidence, place)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             [
                 (
                     record_id,
@@ -174,6 +175,7 @@ class Results(History):
                     e.page,
                     e.occurrences,
                     e.confidence,
+                    e.place,
                 )
                 for e in record.evidence
             ],

@@ -34,7 +34,7 @@ def save(store):
         store.save_files(run, [FileRow(f"/in/{name}", None, name, 1, 1, name)])
         store.link_inputs(run, "invoices", [f"/in/{name}"])
         store.save_document(run, Document(name, "text", (Page(1, 0, 4),), "text", "1"))
-        evidence = (Evidence("seller", "te", Found.EXACT, 0, 2, 1, 1, 0.5),)
+        evidence = (Evidence("seller", "te", Found.EXACT, 0, 2, 1, 1, 0.5, "S!A1"),)
         normalised = {"total": Normalised(float(values["total"]), "EUR")} if values.get("total") else {}
         return store.save_record(run, Record(name, "invoices", values, evidence=evidence), recipe, normalised)
 

@@ -85,6 +85,7 @@ def test_json_lines_carry_evidence_when_asked(store, save):
             "page": 1,
             "occurrences": 1,
             "confidence": 0.5,
+            "place": "S!A1",
         }
     ]
 
@@ -104,7 +105,7 @@ def test_langextract_gets_each_value_with_its_place_in_the_text(store, save):
         "extraction_index": 1,
         "group_index": 0,
         "description": None,
-        "attributes": {"path": "seller", "found": "exact", "page": "1", "confidence": "0.500"},
+        "attributes": {"path": "seller", "found": "exact", "page": "1", "place": "S!A1", "confidence": "0.500"},
     }
     assert (total["char_interval"], total["alignment_status"]) == (None, None)
     assert [one["extraction_class"] for one in (name, *prices)] == ["items.name", "items.price", "items.price"]
