@@ -1,7 +1,7 @@
 """Places: what a person calls a stretch of a document's text, whatever cleaning does to it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import readers
@@ -16,6 +16,7 @@ def stretches(document):
     return [(place.label, document.text[place.start : place.end]) for place in document.places]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LINES, min_size=1, max_size=3))
 def test_a_place_holds_its_own_lines_cleaned_and_nothing_else(pages):
     given_pages, wanted = [], []

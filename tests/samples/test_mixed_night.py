@@ -92,7 +92,7 @@ def test_labels_of_files_within_files_are_scored(night, capsys):
     report = json.loads(capsys.readouterr().out)["report"]
 
     assert report["documents"] == len(gold.read_text("utf-8").splitlines())
-    assert report["unanswered"] == 0
+    assert report["unanswered"] == []
 
 
 def test_labels_of_what_is_not_in_a_file_are_not_scored(night, capsys):
