@@ -200,6 +200,17 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A place on a page as it is shown, in points (1/72 inch) from its top left corner."""
+
+    page: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """Two chunks gave different values for one field; `kept` was chosen."""
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -30,6 +30,9 @@ def export(
     with_evidence: Annotated[
         bool, typer.Option("--with-evidence", help="JSON Lines: where each value stands in its document.")
     ] = False,
+    rectangles: Annotated[
+        bool, typer.Option("--rectangles", help="With --with-evidence: where it stands on the pages of a PDF.")
+    ] = False,
 ) -> None:
     """Write a task's rows as JSON Lines, as CSV, or with the documents' text for langextract's viewer.
 
@@ -38,24 +41,36 @@ def export(
       nightdesk export receipts --db night.db --format csv -o receipts.csv
       nightdesk export invoices --format csv --table items
       nightdesk export contracts --with-evidence | jq .
+      nightdesk export contracts --with-evidence --rectangles -o contracts.jsonl
     """
+    from pipeline.run.rectangles import places
     from pipeline.sinks import export as write
     from pipeline.store import Store
 
-    with Store.open(options.database(db), write=False) as store:
+    if rectangles and (form != "jsonl" or not with_evidence):
+        raise UserError("Rectangles are part of the evidence in JSON Lines.", hint="Add --with-evidence.")
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(options.database(db), write=False))
+        found = stack.enter_context(places(store)) if rectangles else None
+        looked_up = None if found is None else found.of
         if output is None:
             # As the format wants it, whatever the terminal's encoding and line ends are.
             stream = io.TextIOWrapper(sys.stdout.buffer, "utf-8", newline="")
             try:
-                write(store, task, form, stream, with_evidence, table)
+                write(store, task, form, stream, with_evidence, table, looked_up)
                 stream.flush()
             finally:
                 with suppress(ValueError, BrokenPipeError):
                     stream.detach()
-            return
-        with _replacing(output) as file:
-            count = write(store, task, form, file, with_evidence, table)
-    screen.note(f"{screen.counted(count, 'row')} written to {screen.safe(str(output))}.")
+        else:
+            with _replacing(output) as file:
+                count = write(store, task, form, file, with_evidence, table, looked_up)
+            screen.note(f"{screen.counted(count, 'row')} written to {screen.safe(str(output))}.")
+        if found is not None and found.unknown:
+            screen.note(
+                f"{screen.counted(found.unknown, 'PDF')} could not be searched for rectangles: gone, changed, "
+                "encrypted, or inside another file."
+            )
 
 
 @contextmanager

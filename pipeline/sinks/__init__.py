@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO, cast
 
+from pipeline.data import Evidence, Rectangle
 from pipeline.errors import UserError
 from pipeline.store import Store, Table
+
+Places = Callable[[str, Sequence[Evidence]], list[tuple[Rectangle, ...]] | None]
+"""The rectangles of a document's (sha256) evidence, piece by piece; None where they cannot be known."""
 
 EVIDENCE = "evidence"
 """The name under which a table export gives the evidence of a task."""
@@ -28,6 +33,7 @@ class Export:
     table: Table | None = None  # None: the task's own; only for formats of one table
     evidence: bool = False  # with the evidence of each row
     only_evidence: bool = False  # nothing but the evidence
+    places: Places | None = None  # the evidence with its rectangles
 
 
 class Sink(Protocol):
@@ -50,8 +56,12 @@ def export(
     out: TextIO,
     with_evidence: bool = False,
     table: str | None = None,
+    places: Places | None = None,
 ) -> int:
-    """Write a task's rows to `out`; how many. `table` is a list of the task (`items`), its table, or `evidence`."""
+    """Write a task's rows to `out`; how many. `table` is a list of the task (`items`), its table, or `evidence`.
+
+    `places` adds rectangles to the evidence of JSON Lines.
+    """
     if format not in formats():
         raise UserError(f"There is no format {format!r}.", hint=f"Formats are {', '.join(formats())}.")
     if task not in store.tasks():
@@ -66,7 +76,7 @@ def export(
         if chosen is None:
             names = ", ".join([*(t.name for t in tables.all()), EVIDENCE])
             raise UserError(f"{task} has no table {table!r}.", hint=f"Its tables: {names}.")
-    return sink.write(Export(store, task, tables, chosen, with_evidence, only_evidence), out)
+    return sink.write(Export(store, task, tables, chosen, with_evidence, only_evidence, places), out)
 
 
 def _named(tables: Table, name: str) -> Table | None:

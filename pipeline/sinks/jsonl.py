@@ -25,9 +25,11 @@ def write(export: Export, out: TextIO) -> int:
             key = "evidence"
             while key in line:
                 key += "_"
-            line[key] = [
-                {**{_UNITS.get(name, name): value for name, value in asdict(item).items()}} for item in evidence
-            ]
+            line[key] = [{_UNITS.get(name, name): value for name, value in asdict(item).items()} for item in evidence]
+            if export.places is not None:
+                places = export.places(row["document"], evidence)
+                for number, piece in enumerate(line[key]):
+                    piece["rectangles"] = None if places is None else [asdict(one) for one in places[number]]
         json.dump(line, out, ensure_ascii=False)
         out.write("\n")
         count += 1

@@ -1,0 +1,74 @@
+"""`export --with-evidence --rectangles`: looked up in the file that was read, or said to be unknown."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import call
+from pipeline.data import Document, Evidence, Found, Record
+from pipeline.readers import read
+from pipeline.schema import Field, Object, Text
+from pipeline.store import FileRow, RunInfo, Store
+
+pytest.importorskip("pypdfium2", reason="the extra `rectangles`")
+
+SAMPLE = Path(__file__).parents[2] / "samples/invoices/prairie-lantern.pdf"
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A database of one PDF and one text, as a run would leave it."""
+    pdf = tmp_path / "a.pdf"
+    shutil.copy(SAMPLE, pdf)
+    with Store.open(tmp_path / "night.db") as store:
+        run = store.begin_run(RunInfo("nightdesk run"))
+        recipe = store.recipe("letters", {"chunking": "whole"})
+        store.define_task(run, "letters", Object((Field("sender", Text()),)), recipe)
+        for file, content in ((pdf, pdf.read_bytes()), (tmp_path / "b.txt", b"Prairie")):
+            document = read(content, str(file))
+            store.save_files(run, [FileRow(str(file), None, file.name, 1, 1, document.sha256)])
+            store.link_inputs(run, "letters", [str(file)])
+            store.save_document(run, document)
+            store.save_record(run, _record(document), recipe, {})
+    return tmp_path
+
+
+def _record(document: Document) -> Record:
+    word = next(word for word in document.text.split() if len(word) > 3)
+    start = document.text.index(word)
+    placed = Evidence("sender", word, Found.EXACT, start, start + len(word), 1, 1)
+    return Record(document.sha256, "letters", {"sender": word}, evidence=(placed, Evidence("x", "y", Found.NOT_FOUND)))
+
+
+def exported(desk: Path, capfd) -> list[list[object]]:
+    assert call(["export", "letters", "--db", str(desk / "night.db"), "--with-evidence", "--rectangles"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    return [[piece["rectangles"] for piece in json.loads(line)["evidence"]] for line in lines]
+
+
+def test_a_value_in_a_pdf_has_its_rectangles_and_one_that_stands_nowhere_none(desk, capfd):
+    (found, nowhere), text = exported(desk, capfd)
+
+    assert [list(one) for one in found] == [["page", "x0", "y0", "x1", "y1"]]
+    assert nowhere == []
+    assert text == [None, None]
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(SAMPLE.read_bytes() + b"\n")])
+def test_a_file_that_is_not_what_was_read_is_not_searched_and_counted(desk, capfd, change):
+    change(desk / "a.pdf")
+
+    assert call(["export", "letters", "--db", str(desk / "night.db"), "--with-evidence", "--rectangles"]) == 0
+
+    out, err = capfd.readouterr()
+    assert [piece["rectangles"] for piece in json.loads(out.splitlines()[0])["evidence"]] == [None, None]
+    assert "1 PDF could not be searched" in err
+
+
+def test_rectangles_without_evidence_are_a_mistake(desk, capfd):
+    assert call(["export", "letters", "--db", str(desk / "night.db"), "--rectangles"]) == 2
+    assert "--with-evidence" in capfd.readouterr().err
