@@ -90,11 +90,29 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """Free text that a reasoning model may write before its answer. `tag` closes it; `after` follows the tag."""
+
+    budget: int  # tokens before the tag
+    tag: tuple[int, ...]
+    after: tuple[int, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """Tokens that it takes at most, tag and what follows included."""
+        return self.budget + len(self.tag) + len(self.after)
+
+
+@dataclass(frozen=True, slots=True)
 class ConstraintSpec:
-    """What an answer must be: canonical JSON Schema text and, where fields point into it, the chunk's text."""
+    """What an answer must be: canonical JSON Schema text and, where fields point into it, the chunk's text.
+
+    With a `thought`, what comes before the answer.
+    """
 
     schema: str
     source: str | None = field(default=None, repr=False)
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,7 @@ class Prompt:
     work_key: str
     segments: tuple[Segment, ...] = field(repr=False)
     constraint: ConstraintSpec
-    max_tokens: int  # output budget
+    max_tokens: int  # budget of the answer
     temperature: float = 0.0
     seed: int = 0
 
@@ -112,6 +130,12 @@ class Prompt:
     def length(self) -> int:
         """Prompt tokens, shared ones included."""
         return sum(len(segment.tokens) for segment in self.segments)
+
+    @property
+    def most_output(self) -> int:
+        """Tokens that may be written behind the prompt: thought and answer."""
+        thought = self.constraint.thought
+        return self.max_tokens + (thought.most if thought else 0)
 
 
 class Stop(enum.StrEnum):
@@ -148,6 +172,7 @@ class Completion:
 
     `removed[i]` is the share of probability that the grammar's mask took away at that token (0.0 for a forced one).
     `gaps[i]` is the distance between the two best allowed logits (inf for a forced one or an only choice).
+    `thought` is what a reasoning model wrote before the answer; it is in `counts` and in nothing else.
     """
 
     work_key: str
@@ -157,6 +182,7 @@ class Completion:
     gaps: tuple[float, ...] = field(repr=False)
     counts: Counts
     stop: Stop
+    thought: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

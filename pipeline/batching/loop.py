@@ -70,8 +70,8 @@ class Loop:
             if prompt is None:
                 return
             shared, own = _split(prompt)
-            need = len(own) + prompt.max_tokens
-            if prompt.length + prompt.max_tokens > min(self.backend.sequence_limit, self.ledger.capacity):
+            need = len(own) + prompt.most_output
+            if prompt.length + prompt.most_output > min(self.backend.sequence_limit, self.ledger.capacity):
                 yield _refused(prompt, Stop.TOO_LONG)
                 continue
             key = tuple(segment.hash for segment in shared)

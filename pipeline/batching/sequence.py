@@ -11,6 +11,7 @@ from pipeline.batching.ranking import Ranking
 from pipeline.batching.sampler import Choice
 from pipeline.data import Completion, Counts, Prompt, Stop, fingerprint
 from pipeline.grammars import Cursor
+from pipeline.grammars.thinking import Thinking
 
 
 class State(enum.Enum):
@@ -49,8 +50,13 @@ class Sequence:
 
     @property
     def room(self) -> int:
-        """Output tokens left in the budget."""
-        return self.prompt.max_tokens - len(self.tokens)
+        """Tokens left in the budget of the answer; those of a thought before it are not counted."""
+        return self.prompt.max_tokens + self.thought - len(self.tokens)
+
+    @property
+    def thought(self) -> int:
+        """Tokens so far that are no part of the answer."""
+        return self.cursor.thought if isinstance(self.cursor, Thinking) else 0
 
     def append(self, choice: Choice, *, forced: bool = False) -> None:
         """Take one output token: into the grammar, the answer and the pending rows."""
@@ -64,12 +70,14 @@ class Sequence:
 
     def completion(self) -> Completion:
         """The finished answer."""
+        answer = self.thought
         return Completion(
             work_key=self.prompt.work_key,
-            tokens=tuple(self.tokens),
-            logprobs=tuple(self.logprobs),
-            removed=tuple(self.removed),
-            gaps=tuple(self.gaps),
+            tokens=tuple(self.tokens[answer:]),
+            logprobs=tuple(self.logprobs[answer:]),
+            removed=tuple(self.removed[answer:]),
+            gaps=tuple(self.gaps[answer:]),
             counts=Counts(self.prefilled, self.reused, self.forced, len(self.tokens) - self.forced),
             stop=self.stop,
+            thought=tuple(self.tokens[:answer]),
         )

@@ -72,6 +72,8 @@ def _tokens(builder: PromptBuilder, model: str, context: int, count: Callable[[s
         if answer > task.options.max_answer_tokens:
             _line("", f"longer than max_answer_tokens = {task.options.max_answer_tokens}: such answers are cut")
     _line("chunk", f"up to {chunk:,} tokens of a document, {task.options.overlap:,} of them shared with the next chunk")
+    if builder.most_thought:
+        _line("thought", f"up to {builder.most_thought:,} tokens before the answer")
     _line("answer", f"up to {task.options.max_answer_tokens:,} tokens")
     _line("in all", f"up to {builder.most_tokens:,} tokens; the model was trained for {context:,}")
 

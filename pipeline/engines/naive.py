@@ -50,7 +50,7 @@ class Naive:
 
     def _answer(self, prompt: Prompt) -> Completion:
         backend = self._backend
-        if prompt.length + prompt.max_tokens > min(backend.cells, backend.sequence_limit):
+        if prompt.length + prompt.most_output > min(backend.cells, backend.sequence_limit):
             return Completion(prompt.work_key, (), (), (), (), Counts(), Stop.TOO_LONG)
         tokens = [token for segment in prompt.segments for token in segment.tokens]
         try:

@@ -13,6 +13,7 @@ from pipeline.engines.naive import Naive
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import Resolved
 from pipeline.grammars import grammar
+from pipeline.grammars.thinking import with_thoughts
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.tokenizer import Tokenizer
 
@@ -31,7 +32,7 @@ class EngineSpec:
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""
         vocabulary = ByteTokenizer().vocabulary if self.model is None else Tokenizer.load(self.model).vocabulary
-        compile = grammar(self.grammar, vocabulary).compile
+        compile = with_thoughts(grammar(self.grammar, vocabulary).compile, vocabulary)
         sizes = self.shape.sizes
         backend: Backend
         if self.model is None:

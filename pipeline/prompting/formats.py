@@ -68,7 +68,8 @@ FORMATS: dict[str, str] = {
         "{% if m.role == 'system' %}<|start|>developer<|message|># Instructions\n\n{{ m.content }}<|end|>"
         "{% elif m.role == 'user' %}<|start|>user<|message|>{{ m.content }}<|end|>"
         "{% else %}<|start|>assistant<|channel|>final<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}<|start|>assistant<|channel|>final<|message|>{% endif %}"
+        "{% if add_generation_prompt %}<|start|>assistant"
+        "{% if not enable_thinking %}<|channel|>final<|message|>{% endif %}{% endif %}"
     ),
     "plain": (
         "{% for m in messages %}{% if m.role == 'user' %}Document:\n"

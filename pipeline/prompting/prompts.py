@@ -11,8 +11,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.data import ConstraintSpec, Prompt, Segment, fingerprint
-from pipeline.errors import ModelDoesNotFit, PromptTooLong
+from pipeline.data import ConstraintSpec, Prompt, Segment, Thought, fingerprint
+from pipeline.errors import ModelDoesNotFit, PromptTooLong, TaskError
 from pipeline.models import TokenizerLike
 from pipeline.prompting.formats import FORMATS
 from pipeline.prompting.tasks import Task
@@ -23,6 +23,7 @@ from pipeline.prompting.templates import (
     Placeholder,
     Turn,
     answer_header,
+    begin_thinking,
     close_thinking,
 )
 from pipeline.schema import any_extractive
@@ -68,12 +69,20 @@ class PromptBuilder:
             eos="" if tokenizer.eos is None else tokenizer.token_text(tokenizer.eos),
             date=date,
             own=wanted is None,
+            thinking=bool(task.options.reasoning),
         )
         self._texts = {"instructions": task.instructions}
         for number, example in enumerate(task.examples):
             self._texts[f"text {number}"] = example.text
             self._texts[f"answer {number}"] = example.answer
-        self._cut(self._runs(_lay_out(chat, len(task.examples), document_first=task.options.document_first)))
+        parts = _lay_out(chat, len(task.examples), document_first=task.options.document_first)
+        self._thought: Thought | None = None
+        if task.options.reasoning:
+            self._thought, opening = self._reasoning(chat, parts)
+            parts = (*parts, opening)
+        else:
+            parts = (*parts, _without_thought(chat, parts))
+        self._cut(self._runs(parts))
         self.parts: Mapping[str, str] = {
             **task.parts,
             "template": fingerprint(source, date.isoformat()),
@@ -97,7 +106,8 @@ class PromptBuilder:
     def prompt(self, chunk_text: str, work_key: str, *, temperature: float = 0.0, seed: int = 0) -> Prompt:
         """The question to the model about this chunk."""
         schema = self.task.schema
-        constraint = ConstraintSpec(schema.json_schema, chunk_text if any_extractive(schema.root) else None)
+        source = chunk_text if any_extractive(schema.root) else None
+        constraint = ConstraintSpec(schema.json_schema, source, self._thought)
         return Prompt(
             work_key=work_key,
             segments=self.build(chunk_text),
@@ -109,27 +119,33 @@ class PromptBuilder:
 
     @property
     def most_tokens(self) -> int:
-        """Tokens of the longest sequence the task's budgets allow: prefix, a full chunk, a full answer."""
+        """Tokens of the longest sequence the task's budgets allow: prefix, a full chunk, thought, a full answer."""
         options = self.task.options
         frame = sum(len(segment.tokens) for segment in self.build(""))
-        return frame + options.chunk_tokens + options.max_answer_tokens
+        return frame + options.chunk_tokens + self.most_thought + options.max_answer_tokens
+
+    @property
+    def most_thought(self) -> int:
+        """Tokens of the longest thought that the task allows, what closes it included; 0 where it allows none."""
+        return self._thought.most if self._thought else 0
 
     def check_fits(self, n_ctx: int) -> None:
         """Raise ModelDoesNotFit where a full chunk and its answer would not fit a sequence of `n_ctx` tokens."""
         if self.most_tokens > n_ctx:
             options = self.task.options
-            fixed = self.most_tokens - options.chunk_tokens - options.max_answer_tokens
+            fixed = self.most_tokens - options.chunk_tokens - self.most_thought - options.max_answer_tokens
+            thought = f"thought {self.most_thought:,} + " if self.most_thought else ""
             raise ModelDoesNotFit(
-                f"Task {self.task.name}: prefix {fixed:,} + chunk {options.chunk_tokens:,} + answer "
+                f"Task {self.task.name}: prefix {fixed:,} + chunk {options.chunk_tokens:,} + {thought}answer "
                 f"{options.max_answer_tokens:,} tokens = {self.most_tokens:,}, and the context holds {n_ctx:,}.",
                 hint="Use a larger context, fewer or shorter examples, or smaller chunk_tokens in the task.",
             )
 
     def check_prompt(self, prompt: Prompt, n_ctx: int) -> None:
         """Raise PromptTooLong where this prompt and its answer would not fit."""
-        if prompt.length + prompt.max_tokens > n_ctx:
+        if prompt.length + prompt.most_output > n_ctx:
             raise PromptTooLong(
-                f"The prompt has {prompt.length:,} tokens and the answer may take {prompt.max_tokens:,}; "
+                f"The prompt has {prompt.length:,} tokens and the answer may take {prompt.most_output:,}; "
                 f"the context holds {n_ctx:,}.",
                 hint="Use a larger context or smaller chunk_tokens in the task.",
             )
@@ -151,6 +167,28 @@ class PromptBuilder:
                     name = self._tokenizer.token_text(token)
                     shown.append(Shown(name, 1, special=True, shared=segment.shared))
         return tuple(shown)
+
+    def _reasoning(self, chat: ChatTemplate, parts: Sequence[Part]) -> tuple[Thought, str]:
+        """The thought that is allowed, and what must follow the prompt so that the model begins it."""
+        markup = self._tokenizer.markup
+        names = " ".join(self._tokenizer.token_text(token) for token in sorted(markup.tokens))
+        found = begin_thinking(_tail(parts), chat.source, names)
+        if found is None:
+            raise TaskError(
+                f"Task {self.task.name} asks for reasoning, and neither the model's chat template nor its vocabulary "
+                "knows a tag that closes a thought.",
+                hint="Leave `reasoning` out of the task's [options], or use a reasoning model.",
+            )
+        opening, closing, after = found
+        tag, rest = (self._markup_tokens(text) for text in (closing, after))
+        return Thought(self.task.options.reasoning, tag, rest), opening
+
+    def _markup_tokens(self, text: str) -> tuple[int, ...]:
+        """The tokens of a template's text."""
+        ids: list[int] = []
+        for part in self._tokenizer.markup.split(text):
+            ids += [part] if isinstance(part, int) else self._tokenizer.encode(part, first=bool(ids))
+        return tuple(ids)
 
     def _runs(self, parts: Sequence[Part]) -> list[int | list[Part]]:
         """The rendered template as special tokens and the runs of text between them."""
@@ -209,6 +247,18 @@ class PromptBuilder:
         return "".join(part if isinstance(part, str) else self._texts[part.name] for part in parts)
 
 
+def _tail(parts: Sequence[Part]) -> str:
+    """What the template writes behind the last text."""
+    return parts[-1] if isinstance(parts[-1], str) else ""
+
+
+def _without_thought(chat: ChatTemplate, parts: Sequence[Part]) -> str:
+    """What must follow so that the answer begins at once."""
+    tail = _tail(parts)
+    header = answer_header(chat, tail)
+    return header + close_thinking(tail + header)
+
+
 def _lay_out(chat: ChatTemplate, examples: int, *, document_first: bool) -> tuple[Part, ...]:
     """Render the first layout the template takes: system turn and examples as turns; then with less of both."""
     texts = [Placeholder(f"text {number}") for number in range(examples)]
@@ -229,7 +279,5 @@ def _lay_out(chat: ChatTemplate, examples: int, *, document_first: bool) -> tupl
     for layout in layouts:
         parts = chat.render(layout)
         if parts is not None:
-            tail = parts[-1] if isinstance(parts[-1], str) else ""
-            header = answer_header(chat, tail)
-            return (*parts, header + close_thinking(tail + header))
+            return parts
     raise chat.refuse("it takes neither a system turn, nor examples as turns, nor a single user turn")

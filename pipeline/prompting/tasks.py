@@ -34,6 +34,8 @@ class Options(Settings):
     overlap_tokens: int | None = Field(None, ge=0, description="default: a tenth of chunk_tokens")
     max_answer_tokens: int = Field(512, ge=8, description="an answer that needs more is cut")
     template: str | None = Field(None, description="a named format, a Jinja file, a SillyTavern preset, or Jinja text")
+    reasoning: int = Field(0, ge=0, description="tokens of free thought before the answer, for reasoning models")
+    keep_reasoning: bool = Field(False, description="keep the thoughts in the database")
     document_first: bool = Field(False, description="the document stands before the instructions: tasks share it")
     day_first: bool | None = Field(
         None, description="03/04/2025 is the third of April; counts where a document does not say itself"
@@ -119,7 +121,12 @@ def load_task(name: str) -> Task:
             "examples": fingerprint([[example.text, example.answer] for example in examples]),
             "schema": schema.hash,
             "template": fingerprint(options.template),
-            "options": fingerprint(options.max_answer_tokens, options.document_first, options.day_first),
+            "options": fingerprint(
+                options.max_answer_tokens,
+                options.document_first,
+                options.day_first,
+                *([options.reasoning] if options.reasoning else []),  # without it the key is as it always was
+            ),
         },
     )
 

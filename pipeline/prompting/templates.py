@@ -65,6 +65,7 @@ class ChatTemplate:
         eos: str = "",
         date: datetime.date = PINNED_DATE,
         own: bool = True,
+        thinking: bool = False,
     ) -> None:
         """Raises ModelFileError (TaskError where it is not the model's own) when it does not compile."""
         self.source, self.own = source, own
@@ -81,8 +82,8 @@ class ChatTemplate:
             "eos_token": eos,
             "tools": None,
             "documents": None,
-            "enable_thinking": False,
-            "thinking": False,
+            "enable_thinking": thinking,
+            "thinking": thinking,
         }
         try:
             self._template = environment.from_string(source)
@@ -148,6 +149,24 @@ def close_thinking(tail: str) -> str:
             inside = tail[start + len(opening) :]
             return ("" if inside.endswith("\n") else "\n\n" if after else "\n") + closing + after
     return ""
+
+
+def begin_thinking(tail: str, source: str, names: str) -> tuple[str, str, str] | None:
+    """What must follow `tail` so that the model thinks, what closes the thought, and what follows that.
+
+    `source` is the template and `names` the special tokens of the model, where the tags are looked for that it knows.
+    None where it knows none.
+    """
+    for opening, closing, after in _THOUGHTS:
+        if tail.rfind(opening) > tail.rfind(closing):
+            return "", closing, after
+    if "<|channel|>" in source and "analysis" in source:  # gpt-oss
+        return "<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant<|channel|>final<|message|>"
+    for known in (source, names):
+        for opening, closing, after in _THOUGHTS:
+            if closing in known:
+                return opening + "\n" * bool(after or opening == "<|channel>thought"), closing, after
+    return None
 
 
 _THOUGHTS: tuple[tuple[str, str, str], ...] = (

@@ -94,7 +94,9 @@ class TaskRun:
             yield from self._fail(work, error)
         else:
             with self._store.atomic():
-                self._store.save_extraction(self._run_id, self._recipe, work.work_key, completion, raw, extraction)
+                self._store.save_extraction(
+                    self._run_id, self._recipe, work.work_key, completion, raw, extraction, self._thought(completion)
+                )
                 recorded = [*self._record_all(work)]
             yield from recorded
         yield Answered(self.task.name, work.tokens, counts)
@@ -138,6 +140,12 @@ class TaskRun:
         for _, completion in sorted(asked.answers.items()):
             with suppress(ItemError):
                 yield self._read(completion)[1].values
+
+    def _thought(self, completion: Completion) -> str | None:
+        """What the model thought before the answer, where the task asks to keep it."""
+        if not self.task.options.keep_reasoning or not completion.thought:
+            return None
+        return self._tokenizer.vocabulary.decode(completion.thought).decode("utf-8", "replace")
 
     def _fail(self, work: Work, error: ItemError) -> Iterator[Event]:
         subject = f"{self._store.path_of(work.document)} chunk {work.index + 1}"

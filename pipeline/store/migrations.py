@@ -221,7 +221,20 @@ def m006_places(db: Database) -> None:
     db.execute("ALTER TABLE _evidence ADD COLUMN place TEXT")
 
 
-STEPS = (m001_runs_and_files, m002_documents_and_chunks, m003_work, m004_results, m005_samples, m006_places)
+def m007_thoughts(db: Database) -> None:
+    """What a reasoning model thought before an answer; NULL where it did not, or where nobody asked to keep it."""
+    db.execute("ALTER TABLE _extractions ADD COLUMN thought TEXT")
+
+
+STEPS = (
+    m001_runs_and_files,
+    m002_documents_and_chunks,
+    m003_work,
+    m004_results,
+    m005_samples,
+    m006_places,
+    m007_thoughts,
+)
 migrations = Migrations("nightdesk")
 for _step in STEPS:
     migrations()(_step)

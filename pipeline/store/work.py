@@ -121,17 +121,27 @@ class WorkTable(Part):
         return str(row[0])
 
     def save_extraction(
-        self, run_id: int, recipe_id: str, work_key: str, completion: Completion, raw: str, extraction: Extraction
+        self,
+        run_id: int,
+        recipe_id: str,
+        work_key: str,
+        completion: Completion,
+        raw: str,
+        extraction: Extraction,
+        thought: str | None = None,
     ) -> None:
-        """Keep an answer and forget that its key failed. A key is answered once; a second answer is refused."""
+        """Keep an answer and forget that its key failed. A key is answered once; a second answer is refused.
+
+        `thought` is what stood before the answer, where that is to be kept.
+        """
         counts = completion.counts
         with self.atomic():
             if not self._one("SELECT 1 FROM _work WHERE key = ? AND recipe = ?", (work_key, recipe_id)):
                 raise KeyError(work_key)
             self._do(
                 """INSERT INTO _extractions (work, run, raw, answer, samples, cut, stop, logprob,
-                       prefilled, reused, forced, sampled, tokens, saved)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                       prefilled, reused, forced, sampled, tokens, saved, thought)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     work_key,
                     run_id,
@@ -147,6 +157,7 @@ class WorkTable(Part):
                     counts.sampled,
                     _packed(completion),
                     now(),
+                    None if thought is None else clean(thought),
                 ),
             )
             self._do("DELETE FROM _failures WHERE work_key = ?", (work_key,))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ModelDoesNotFit, PromptTooLong
+from pipeline.errors import ModelDoesNotFit, PromptTooLong, TaskError
 from pipeline.models.byte_tokenizer import ASSISTANT, BOS, END, SYSTEM, USER, ByteTokenizer
 from pipeline.models.locate import find_model
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from pipeline.prompting.formats import FORMATS
-from pipeline.prompting.prompts import _lay_out
+from pipeline.prompting.prompts import _lay_out, _without_thought
 from pipeline.prompting.templates import ChatTemplate
 
 Tasks = Any  # Tasks of conftest.py
@@ -52,7 +53,8 @@ def rendered(builder: PromptBuilder, text: str, source: str) -> str:
     task, texts = builder.task, {**builder._texts, "document": text}
     chat = ChatTemplate(source, bos=bos, eos=eos)
     parts = _lay_out(chat, len(task.examples), document_first=task.options.document_first)
-    return "".join(part if isinstance(part, str) else texts[part.name] for part in parts)
+    whole = (*parts, _without_thought(chat, parts))
+    return "".join(part if isinstance(part, str) else texts[part.name] for part in whole)
 
 
 def equals_joint_tokenisation(builder: PromptBuilder, tokenizer: Any, form: str | None) -> None:
@@ -216,3 +218,69 @@ def test_the_date_and_the_template_are_parts_of_the_key(tasks: Tasks) -> None:
     assert parts() == parts()
     assert parts(template="chatml")["template"] != parts()["template"]
     assert parts(date=datetime.date(2020, 2, 2))["template"] != parts()["template"]
+
+
+QWEN = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+R1 = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant><think>\n{% endif %}"
+)
+GEMMA = (
+    "{% for m in messages %}<|turn>{{ m.role }}\n{{ m.content }}<turn|>\n{% endfor %}<|turn>model\n"
+    "{% if not enable_thinking %}<|channel>thought\n<channel|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "closed", "opened", "tag"),
+    [
+        (QWEN, "assistant\n<think>\n\n</think>\n\n", "assistant\n<think>\n", "</think>\n\n"),
+        (R1, "<assistant><think>\n</think>\n\n", "<assistant><think>\n", "</think>\n\n"),
+        (GEMMA, "model\n<|channel>thought\n<channel|>", "model\n<|channel>thought\n", "<channel|>"),
+        (
+            FORMATS["gpt-oss"],
+            "<|start|>assistant<|channel|>final<|message|>",
+            "<|start|>assistant<|channel|>analysis<|message|>",
+            "<|end|><|start|>assistant<|channel|>final<|message|>",
+        ),
+    ],
+    ids=["qwen3", "deepseek-r1", "gemma-4", "gpt-oss"],
+)
+def test_thoughts_are_closed_by_default_and_open_on_demand(
+    tasks: Tasks, source: str, closed: str, opened: str, tag: str
+) -> None:
+    plain = PromptBuilder(tasks.load(), ByteTokenizer(), template=source)
+    thinking = PromptBuilder(
+        tasks.load("options = { reasoning = 64 }\n" + tasks.toml), ByteTokenizer(), template=source
+    )
+
+    assert written_out(plain, "x").endswith(closed)
+    assert written_out(thinking, "x").endswith(opened)
+    assert plain.prompt("x", "key").constraint.thought is None
+    thought = thinking.prompt("x", "key").constraint.thought
+    assert thought is not None
+    assert thought.budget == 64
+    assert "".join(map(ByteTokenizer().token_text, (*thought.tag, *thought.after))) == tag
+    assert thinking.most_tokens == plain.most_tokens + thought.most + len(opened) - len(closed)
+    assert thinking.parts["options"] != plain.parts["options"]
+
+
+def test_a_model_that_knows_no_thoughts_refuses_to_think(tasks: Tasks) -> None:
+    task = tasks.load("options = { reasoning = 64 }\n" + tasks.toml)
+
+    with pytest.raises(TaskError, match="asks for reasoning"):
+        PromptBuilder(task, ByteTokenizer(), template="vicuna")
+
+
+def test_a_real_vocabulary_closes_a_thought_with_its_token(tasks: Tasks, vocabularies: Path) -> None:
+    tokenizer = Tokenizer.load(vocabularies / "ggml-vocab-gemma-4.gguf")
+    builder = PromptBuilder(tasks.load("options = { reasoning = 64 }\n" + tasks.toml), tokenizer)
+    thought = builder.prompt("x", "key").constraint.thought
+
+    assert thought is not None
+    assert [tokenizer.token_text(token) for token in thought.tag] == ["<channel|>"]
+    assert structure(builder, "<|channel> <channel|> <turn|>") == structure(builder, "x")

@@ -95,11 +95,12 @@ class Nights:
         examples: str = EXAMPLE,
         chunk: int = 400,
         answer: int = 120,
+        options: str = "",
     ) -> None:
         prompts, schemas = self.path / "prompts", self.path / "schemas"
         prompts.mkdir(exist_ok=True)
         schemas.mkdir(exist_ok=True)
-        options = f"[options]\nchunk_tokens = {chunk}\nmax_answer_tokens = {answer}\n"
+        options = f"[options]\nchunk_tokens = {chunk}\nmax_answer_tokens = {answer}\n{options}"
         (prompts / f"{name}.toml").write_text(f'instructions = "{instructions}"\n{options}{examples}')
         (schemas / f"{name}.json").write_text(schema)
 

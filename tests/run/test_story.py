@@ -503,6 +503,29 @@ def test_the_naive_engine_writes_the_same_tables(nights):
     assert [nights.sql(query) for query in TABLES] == fast
 
 
+@pytest.mark.parametrize("engine", ["batched", "naive"])
+def test_thoughts_come_before_answers_and_are_kept_only_on_demand(nights, engine):
+    nights.letters(3)
+    nights.task("tone", options="reasoning = 30\n")
+    first = nights.run(engine=engine)
+
+    assert first.recorded == 3
+    assert first.summary.counts.sampled >= 3 * 30
+    assert nights.sql("SELECT DISTINCT thought FROM _extractions") == [(None,)]
+    rows = nights.sql("SELECT tone, word FROM tone")
+    nights.task("tone", options="reasoning = 30\nkeep_reasoning = true\n")
+    assert nights.run(engine=engine).answered == 0  # to keep them changes no answer
+
+    nights.letters(4)
+    assert nights.run(engine=engine).answered == 1
+    (thought,) = next(row for row in nights.sql("SELECT thought FROM _extractions") if row[0] is not None)
+    assert thought.rstrip().endswith("</think>")
+    assert nights.sql("SELECT tone, word FROM tone")[:3] == rows
+    assert not nights.sql("SELECT 1 FROM _extractions WHERE raw LIKE '%</think>%'")
+    nights.task("tone")
+    assert nights.run(engine=engine).answered == 4  # without thoughts it is another question
+
+
 def test_an_answer_that_the_budget_cut_is_null_and_marked(nights):
     nights.write("a.txt", "The weather was fine.")
     nights.task("tone", answer=30, examples="")
