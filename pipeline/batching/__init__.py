@@ -46,8 +46,9 @@ class Backend(Protocol):
         """Logits of the row with this index in the last call, which asked for them. Valid until the next call."""
         ...
 
-    def copy(self, source: int, target: int) -> None:
-        """Let the empty sequence `target` see everything that `source` sees. Costs no cells."""
+    def copy(self, source: int, target: int, end: int | None = None) -> None:
+        """Let `target` see what `source` sees, up to position `end`. Costs no cells. `target` is empty, or sees the
+        first of these cells already."""
         ...
 
     def drop(self, sequence: int) -> None:

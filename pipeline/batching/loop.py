@@ -18,7 +18,7 @@ from pipeline.batching.sequence import Sequence, State
 from pipeline.batching.slots import Key, Ledger
 from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, Stop
 from pipeline.errors import AnswerError, EngineError, SchemaError
-from pipeline.grammars import NO_CANDIDATES, Constraint
+from pipeline.grammars import MOST_ROWS, NO_CANDIDATES, Constraint
 
 
 class Loop:
@@ -35,8 +35,12 @@ class Loop:
         self.backend = backend
         self.ledger = ledger
         self.calls = 0
-        if ledger.fork_ids and min(ledger.fork_cells, backend.max_batch, backend.max_outputs) < ranking.LONGEST:
-            raise EngineError("the forks have too few cells or rows to score an alternative")
+        if ledger.num_forks and (
+            ledger.num_forks < ranking.MOST_FORKS
+            or ledger.fork_cells < ranking.MOST_CELLS
+            or min(backend.max_batch, backend.max_outputs) < MOST_ROWS
+        ):
+            raise EngineError("there are too few forks, or too few cells or rows for them, to compare alternatives")
         self._compile = compile
         self._forced_tokens = forced_tokens
         self._active: list[Sequence] = []
@@ -154,14 +158,15 @@ class Loop:
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
         logits = self.backend.logits(row)
-        if self.ledger.fork_ids and sequence.prompt.temperature == 0:  # a draw is made token by token
+        if self.ledger.num_forks and sequence.prompt.temperature == 0:  # a draw is made token by token
             candidates = ranking.short_enough(sequence.cursor.candidates())
         else:
             candidates = NO_CANDIDATES
         if candidates.alternatives:
             first = ranking.first_logprobs(candidates, logits)
             if ranking.wants_otherwise(candidates, first):
-                self._commit(sequence, [ranking.otherwise(candidates, first)])
+                sequence.append(ranking.otherwise(candidates, first))
+                self._follow(sequence)
                 return
             sequence.ranking = Ranking(candidates, first)
             sequence.state = State.RANK
@@ -171,38 +176,57 @@ class Loop:
         self._follow(sequence)
 
     def _rank(self, sequences: list[Sequence]) -> None:
-        """Score alternatives of as many of these sequences as fit one call; commit the likeliest of each."""
-        forks = list(self.ledger.fork_ids)
-        rows = min(self.ledger.fork_cells, self.backend.max_batch, self.backend.max_outputs)
-        planted: list[tuple[Sequence, Ranking, ranking.Tree]] = []
+        """One round of as many comparisons as have forks and fit one call; commit the winners of those that end."""
+        room = min(self.backend.max_batch, self.backend.max_outputs)
+        rounds: list[tuple[Sequence, Ranking, ranking.Growth]] = []
         for sequence in sequences:
-            if sequence.ranking is None:
+            choice = sequence.ranking
+            if choice is None or room < MOST_ROWS:
                 continue
-            group = sequence.ranking.next_group(forks=len(forks), rows=rows)
-            tree = ranking.grow(group, forks, sequence.length)
-            del forks[: len(tree.forks)]
-            rows -= len(tree.rows)
-            for fork in tree.forks:
-                self.backend.copy(sequence.slot, fork)
-            planted.append((sequence, sequence.ranking, tree))
-        if any(tree.rows for _, _, tree in planted):
-            self._decode([row for _, _, tree in planted for row in tree.rows])
-        first = 0
-        for sequence, choice, tree in planted:
-            choice.take(tree, [self.backend.logits(first + i) for i in range(len(tree.rows))])
-            first += len(tree.rows)
-            for fork in tree.forks:
+            sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.rows + 1, ranking.MOST_CELLS)
+            if not sequence.forks:
+                continue
+            best, leaves = choice.best, choice.next_round() if not choice.done else ()
+            growth = ranking.grow(
+                leaves, sequence.held, best, forks=sequence.forks, slot=sequence.slot, position=sequence.length
+            )
+            for fork in growth.dropped:
                 self.backend.drop(fork)
+            for source, target in growth.copies:
+                self.backend.copy(source, target)
+            sequence.held = growth.held
+            room -= len(growth.rows)
+            rounds.append((sequence, choice, growth))
+        rows = [row for _, _, growth in rounds for row in growth.rows]
+        if rows:
+            self._decode(rows)
+        first = 0
+        for _, choice, growth in rounds:
+            choice.take({node: self.backend.logits(first + i) for i, node in enumerate(growth.nodes)})
+            first += len(growth.rows)
+        for sequence, choice, _ in rounds:
             if choice.done:
                 with self._giving_up(sequence):
-                    self._commit(sequence, choice.choices())
+                    self._win(sequence, choice.choices())
 
-    def _commit(self, sequence: Sequence, choices: list[Choice]) -> None:
-        """Append tokens that were chosen together."""
-        sequence.ranking = None
+    def _win(self, sequence: Sequence, choices: list[Choice]) -> None:
+        """Append the winner's tokens. Those that a fork has decoded are not decoded again."""
+        decoded = tuple(choice.token for choice in choices[: sequence.room][:-1])
+        fork = ranking.holding(decoded, sequence.held)
         for choice in choices[: sequence.room]:
             sequence.append(choice)
+        if fork is not None:
+            self.backend.copy(fork, sequence.slot, sequence.length + len(decoded))
+            sequence.length += len(decoded)
+            del sequence.pending[: len(decoded)]
+        self._close_forks(sequence)
+        sequence.ranking = None
         self._follow(sequence)
+
+    def _close_forks(self, sequence: Sequence) -> None:
+        for fork in self.ledger.unfork(sequence.slot):
+            self.backend.drop(fork)
+        sequence.forks, sequence.held = (), {}
 
     def _follow(self, sequence: Sequence) -> None:
         """After a commit: append what the grammar forces, and find out whether the answer is complete."""
@@ -223,6 +247,7 @@ class Loop:
         self.backend.decode(rows)
 
     def _release(self, sequence: Sequence) -> None:
+        self._close_forks(sequence)
         self.backend.drop(sequence.slot)
         self.ledger.release(sequence.slot)
 

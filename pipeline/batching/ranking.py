@@ -1,29 +1,34 @@
-"""Whole alternatives scored together over the shared KV cache, as a token tree on forks of one sequence.
+"""Whole alternatives compared over the shared KV cache, as a token tree on forks of one sequence.
 
 The likelihood of an alternative is the product of its tokens' probabilities, closing quote included; the total of
-long ones of very different lengths (runs of lines) is divided by a power of their length. Alternatives that begin
-alike share rows: every leaf of the tree has a fork, and a row is seen by the forks of all leaves below it. The last
-token of an alternative is never decoded here: its probability comes from the row before.
+long ones of very different lengths (runs of lines) is divided by a power of their length. The last token of an
+alternative is never decoded here: its probability comes from the row before.
+
+The comparison goes in rounds of successive halving (Karnin, Koren, Somekh 2013): each round looks twice as deep into
+the alternatives, and as it may spend only so many rows, into about half as many of them, the likeliest first. What
+begins alike shares rows, and what one round decoded stays on its fork for the next. Where all alternatives fit the
+rounds, none is left out. Which ones stay depends on the figures alone, not on slots or forks.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, replace
 
 from pipeline.batching import Logits, Row
 from pipeline.batching.sampler import Choice, log_normaliser
-from pipeline.grammars import Candidates
+from pipeline.grammars import MOST_ROWS, Candidates
 
 Path = tuple[int, ...]
 
-PROBE = 4  # tokens of each alternative that are looked at before the unlikely ones are left out
-MOST_ROWS = 96  # rows spent on one choice among runs of lines; without a bound it costs more than the document
-LONGEST = 192  # tokens; a longer alternative is not worth scoring, and no context has fewer cells for it
+FIRST_DEPTH = 3  # tokens of each alternative that the first round looks at
+LONGEST = 192  # tokens; a longer alternative is not worth scoring
+HELD = 160  # cells on the forks of one comparison before a round, at most
+MOST_FORKS = MOST_ROWS + 1  # of one comparison: every row may end a branch, and the best finished one is kept
+MOST_CELLS = HELD + LONGEST + MOST_ROWS  # the best finished one beside the rest
 
 
 def short_enough(candidates: Candidates) -> Candidates:
@@ -55,130 +60,158 @@ def otherwise(candidates: Candidates, first: dict[int, float]) -> Choice:
     return Choice(token, first[token], max(0.0, 1.0 - mass), first[token] - max(others, default=-math.inf))
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The rows that score a group of alternatives. `nodes` names each row by the tokens that lead to it."""
-
-    group: tuple[Path, ...]
-    forks: tuple[int, ...]
-    rows: tuple[Row, ...]
-    nodes: tuple[Path, ...]
-
-
-def grow(group: Tokens[Path], forks: Tokens[int], position: int) -> Tree:
-    """The tree of these alternatives, whose first token stands at `position`; parents come before children.
-
-    Takes as many of `forks` as the tree has leaves.
-    """
-    leaves = _leaves(group)
-    owners: dict[Path, list[int]] = {}
-    for leaf, fork in zip(leaves, forks, strict=False):
-        for depth in range(1, len(leaf) + 1):
-            owners.setdefault(leaf[:depth], []).append(fork)
-    nodes = sorted(owners, key=lambda node: (len(node), node))
-    rows = tuple(Row(node[-1], position + len(node) - 1, tuple(owners[node]), logits=True) for node in nodes)
-    return Tree(tuple(group), tuple(forks[: len(leaves)]), rows, tuple(nodes))
-
-
-def _leaves(group: Iterable[Path]) -> list[Path]:
-    """The longest stretches to decode: alternatives without their last token that no other one goes on from."""
-    leaves: list[Path] = []
-    for stem in sorted(alternative[:-1] for alternative in group):
-        if leaves and stem[: len(leaves[-1])] == leaves[-1]:
-            leaves[-1] = stem
-        elif stem:
-            leaves.append(stem)
-    return leaves
-
-
-def _by_stem(alternatives: Iterable[Path]) -> list[Path]:
-    """In the order in which each one shares most with the one before."""
-    return sorted(set(alternatives), key=lambda alternative: (alternative[:-1], alternative))
-
-
-def _cost(before: Path, alternative: Path) -> tuple[int, int]:
-    """Rows and leaves that an alternative adds to a tree whose last one, by stem, is `before`."""
-    old, new = before[:-1], alternative[:-1]
-    common = 0
-    for one, other in zip(old, new, strict=False):
-        if one != other:
-            break
-        common += 1
-    return len(new) - common, int(common < len(new) and (common < len(old) or not old))
-
-
-def _rows(group: Iterable[Path]) -> int:
-    """How many rows the tree of these alternatives has."""
-    return sum(_cost(before, one)[0] for before, one in itertools.pairwise([(), *_by_stem(group)]))
-
-
 class Ranking:
-    """One choice among alternatives, scored group by group. Changed by the sequence's owner alone."""
+    """One choice among alternatives. Changed by the sequence's owner alone: `next_round`, decode, `take`, again."""
 
     def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
-        self._first = first
         self._power = candidates.length_power
-        self._scores: dict[Path, tuple[float, ...]] = {}
-        self._alternatives = _by_stem(candidates.alternatives)
-        self._probing = self._power > 0 and _rows(self._alternatives) > MOST_ROWS
-        self._waiting = deque(self._probes() if self._probing else self._alternatives)
+        self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
+        self._alive = sorted(set(candidates.alternatives))
+        self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
+        self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
+        self._depth = 1  # tokens of each living alternative that are scored
+        self._finished: dict[Path, float] = {}
+        self._finish()
 
     @property
     def done(self) -> bool:
-        """Everything is scored."""
-        return not self._waiting
+        """Everything that is still wanted is scored."""
+        return all(len(path) <= self._depth for path in self._alive)
 
-    def next_group(self, *, forks: int, rows: int) -> tuple[Path, ...]:
-        """The next alternatives that fit these forks and rows; empty where not even one does."""
-        group: list[Path] = []
-        while self._waiting:
-            more_rows, more_leaves = _cost(group[-1] if group else (), self._waiting[0])
-            rows, forks = rows - more_rows, forks - more_leaves
-            if rows < 0 or forks < 0:
+    def next_round(self) -> tuple[Path, ...]:
+        """Go deeper: the branches to decode, each to its end. None is the beginning of another one."""
+        beginnings: defaultdict[Path, list[Path]] = defaultdict(list)
+        for path in self._alive:
+            if len(path) > self._depth:
+                beginnings[path[: self._depth]].append(path)
+        scores = {beginning: self._score(beginning) for beginning in beginnings}
+        likeliest_first = sorted(scores, key=lambda path: (-scores[path], path))
+        depth = FIRST_DEPTH if self._depth == 1 else 2 * self._depth
+        while len(_nodes(beginnings[likeliest_first[0]], depth) - self._decoded) > self.rows:
+            depth -= 1
+        nodes: set[Path] = set()
+        self._alive = []
+        for beginning in likeliest_first:
+            wider = nodes | _nodes(beginnings[beginning], depth)
+            if self._alive and (len(wider - self._decoded) > self.rows or len(wider & self._decoded) > HELD):
                 break
-            group.append(self._waiting.popleft())
-        return tuple(group)
+            nodes = wider
+            self._alive += beginnings[beginning]
+        self._decoded |= nodes
+        self._depth = depth
+        return _leaves(nodes)
 
-    def take(self, tree: Tree, logits: Tokens[Logits]) -> None:
-        """Score a group from the logits of its tree's rows."""
-        normalisers = [log_normaliser(row) for row in logits]
-        index = {node: i for i, node in enumerate(tree.nodes)}
-        for alternative in tree.group:
-            values = [self._first[alternative[0]]]
-            for depth in range(1, len(alternative)):
-                row = index[alternative[:depth]]
-                values.append(float(logits[row][alternative[depth]]) - normalisers[row])
-            self._scores[alternative] = tuple(values)
-        if self._probing and not self._waiting:
-            self._prune()
+    def take(self, logits: Mapping[Path, Logits]) -> None:
+        """Score what the round looked at, from the logits behind each of its nodes."""
+        children: defaultdict[Path, set[int]] = defaultdict(set)
+        for path in self._alive:
+            for end in range(2, min(len(path), self._depth) + 1):
+                children[path[: end - 1]].add(path[end - 1])
+        for node, row in logits.items():
+            normaliser = log_normaliser(row)
+            for token in children[node]:
+                self._logprobs[*node, token] = float(row[token]) - normaliser
+        self._finish()
+
+    @property
+    def best(self) -> Path:
+        """The best of those that are scored to their ends; empty where there is none yet."""
+        return min(self._finished, key=lambda path: (-self._finished[path], path), default=())
 
     def choices(self) -> list[Choice]:
-        """The winner's tokens. The first one carries what the ranking tells: the probability that went to no
-        alternative, and the distance to the second best."""
-        ranked = sorted(self._scores, key=lambda path: (-self._score(path), path))
-        winner, *rest = ranked
-        mass = math.fsum(math.exp(math.fsum(values)) for values in self._scores.values())
-        gap = self._score(winner) - self._score(rest[0]) if rest else math.inf
-        logprobs = self._scores[winner]
-        head = Choice(winner[0], logprobs[0], max(0.0, 1.0 - mass), gap)
-        tail = [Choice(t, p, 0.0, math.inf) for t, p in zip(winner[1:], logprobs[1:], strict=True)]
-        return [head, *tail]
+        """The winner's tokens. The first one carries what the comparison tells: the probability that went to no
+        alternative that was scored, and the distance to the second best."""
+        winner = self.best
+        others = [score for path, score in self._finished.items() if path != winner]
+        mass = math.fsum(math.exp(self._total(path)) for path in self._finished)
+        gap = self._finished[winner] - max(others) if others else math.inf
+        head = Choice(winner[0], self._logprobs[winner[:1]], max(0.0, 1.0 - mass), gap)
+        ends = range(2, len(winner) + 1)
+        return [head, *(Choice(winner[end - 1], self._logprobs[winner[:end]], 0.0, math.inf) for end in ends)]
+
+    def _finish(self) -> None:
+        for path in self._alive:
+            if len(path) <= self._depth and path not in self._finished:
+                self._finished[path] = self._score(path)
 
     def _score(self, path: Path) -> float:
-        total = math.fsum(self._scores[path])
-        return total / math.pow(len(path), self._power)
+        return self._total(path) / math.pow(len(path), self._power)
 
-    def _probes(self) -> list[Path]:
-        return _by_stem(alternative[:PROBE] for alternative in self._alternatives)
+    def _total(self, path: Path) -> float:
+        return math.fsum(self._logprobs[path[:end]] for end in range(1, len(path) + 1))
 
-    def _prune(self) -> None:
-        """Keep the alternatives with the likeliest beginnings, as many as the rows allow."""
-        self._probing = False
-        kept: list[Path] = []
-        for probe in sorted(self._scores, key=lambda path: (-self._score(path), path)):
-            wider = kept + [a for a in self._alternatives if a[:PROBE] == probe]
-            if kept and _rows(wider) > MOST_ROWS:
-                break
-            kept = wider
-        self._scores.clear()
-        self._waiting = deque(_by_stem(kept))
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How the forks of a comparison become those of its next round: drop, copy, then decode the rows.
+
+    `copies` are pairs of source and target. `nodes` names each row by the tokens that lead to it, `held` each fork by
+    the tokens that it holds afterwards.
+    """
+
+    dropped: tuple[int, ...]
+    copies: tuple[tuple[int, int], ...]
+    rows: tuple[Row, ...]
+    nodes: tuple[Path, ...]
+    held: Mapping[Path, int]
+
+
+def grow(
+    leaves: Iterable[Path], held: Mapping[Path, int], best: Path, *, forks: Tokens[int], slot: int, position: int
+) -> Growth:
+    """The rows that bring these branches, whose first token stands at `position`, on from where forks hold them.
+
+    A fork that holds the best finished alternative is kept.
+    """
+    bases = {leaf: _longest_beginning(leaf, held) for leaf in leaves}
+    used = set(bases.values())
+    now: dict[Path, int] = {}
+    if not any(_begins(best[:-1], leaf) for leaf in bases):
+        now = dict(_holding(best[:-1], held))
+    dropped = tuple(fork for path, fork in held.items() if path not in used and path not in now)
+    busy = set(held.values()) - set(dropped)
+    spare = [fork for fork in forks if fork not in busy]
+    copies: list[tuple[int, int]] = []
+    owners: defaultdict[Path, list[int]] = defaultdict(list)
+    for leaf, base in bases.items():
+        if base and base in used:
+            used.remove(base)
+            fork = held[base]
+        else:
+            fork = spare.pop()
+            copies.append((held.get(base, slot), fork))
+        now[leaf] = fork
+        for end in range(len(base) + 1, len(leaf) + 1):
+            owners[leaf[:end]].append(fork)
+    nodes = sorted(owners, key=lambda node: (len(node), node))
+    rows = tuple(Row(node[-1], position + len(node) - 1, tuple(owners[node]), logits=True) for node in nodes)
+    return Growth(dropped, tuple(copies), rows, tuple(nodes), now)
+
+
+def holding(path: Path, held: Mapping[Path, int]) -> int | None:
+    """The fork whose cells begin with these tokens."""
+    return next((fork for _, fork in _holding(path, held)), None)
+
+
+def _holding(path: Path, held: Mapping[Path, int]) -> list[tuple[Path, int]]:
+    """One fork at most, with all that it holds."""
+    return [item for item in held.items() if path and _begins(path, item[0])][:1]
+
+
+def _begins(beginning: Path, path: Path) -> bool:
+    return path[: len(beginning)] == beginning
+
+
+def _longest_beginning(leaf: Path, held: Mapping[Path, int]) -> Path:
+    """Of what is held; empty where nothing of it is."""
+    return max((path for path in held if _begins(path, leaf)), key=len, default=())
+
+
+def _nodes(paths: Iterable[Path], depth: int) -> set[Path]:
+    """The rows that score this many tokens of each path: the last one needs none."""
+    return {path[:end] for path in paths for end in range(1, min(len(path), depth))}
+
+
+def _leaves(nodes: set[Path]) -> tuple[Path, ...]:
+    inner = {node[:-1] for node in nodes}
+    return tuple(sorted(nodes - inner))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +36,9 @@ class Sequence:
     reused: int
     state: State = State.PREFILL
     stop: Stop = Stop.END
-    ranking: Ranking | None = None  # while alternatives are scored
+    ranking: Ranking | None = None  # while alternatives are compared
+    forks: tuple[int, ...] = ()  # that the comparison has
+    held: Mapping[tuple[int, ...], int] = field(default_factory=dict)  # what some of them hold, by its tokens
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     removed: list[float] = field(default_factory=list)

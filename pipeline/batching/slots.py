@@ -33,10 +33,12 @@ class Ledger:
         self.cells = cells
         self.fork_cells = fork_cells
         self.num_slots = slots
-        self.fork_ids = tuple(range(holders + slots, holders + slots + forks))
+        self.num_forks = forks
         self.holders: dict[Key, Holder] = {}
         self._free_holders = list(range(holders - 1, -1, -1))
         self._free_slots = list(range(holders + slots - 1, holders - 1, -1))
+        self._free_forks = list(range(holders + slots + forks - 1, holders + slots - 1, -1))
+        self._forks: dict[int, tuple[tuple[int, ...], int]] = {}  # of a slot, and their cells
         self._reserved: dict[int, int] = {}
         self._slot_key: dict[int, Key] = {}
         self._num_holders = holders
@@ -112,6 +114,21 @@ class Ledger:
             self.holders[key].users -= 1
         self._free_slots.append(slot)
 
+    def fork(self, slot: int, count: int, cells: int) -> tuple[int, ...]:
+        """Take forks for a slot, and reserve the cells that they may have; none when it must wait."""
+        used = sum(reserved for _, reserved in self._forks.values())
+        if count > len(self._free_forks) or cells > self.fork_cells - used:
+            return ()
+        forks = tuple(self._free_forks.pop() for _ in range(count))
+        self._forks[slot] = forks, cells
+        return forks
+
+    def unfork(self, slot: int) -> tuple[int, ...]:
+        """Give a slot's forks back, where it has any; returns their ids, which the caller drops from the backend."""
+        forks, _ = self._forks.pop(slot, ((), 0))
+        self._free_forks.extend(reversed(forks))
+        return forks
+
     def check(self) -> None:
         """Everything adds up, else AssertionError with the numbers. Called when idle and by tests."""
         holders, slots = self._num_holders, self.num_slots
@@ -119,6 +136,8 @@ class Ledger:
             raise AssertionError(f"holders: {len(self._free_holders)} free + {len(self.holders)} of {holders}")
         if len(self._free_slots) + len(self._reserved) != slots:
             raise AssertionError(f"slots: {len(self._free_slots)} free + {len(self._reserved)} of {slots}")
+        if len(self._free_forks) + sum(len(forks) for forks, _ in self._forks.values()) != self.num_forks:
+            raise AssertionError(f"forks: {len(self._free_forks)} free of {self.num_forks}")
         if not 0 <= self.free_cells <= self.cells:
             raise AssertionError(f"cells: {self.free_cells} free of {self.cells}")
         for key, holder in self.holders.items():

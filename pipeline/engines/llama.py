@@ -173,9 +173,9 @@ class Llama:
             raise EngineError(f"row {row} has no logits")
         return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
 
-    def copy(self, source: int, target: int) -> None:
+    def copy(self, source: int, target: int, end: int | None = None) -> None:
         """See Backend."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1 if end is None else end)
 
     def drop(self, sequence: int) -> None:
         """See Backend."""

@@ -6,7 +6,6 @@ engine's, token for token; tests and `--engine naive` compare them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.batching import Backend, Halt, Row, ranking
@@ -89,14 +88,14 @@ class Naive:
             return
         choice = ranking.Ranking(candidates, firsts)
         while not choice.done:
-            tree = ranking.grow(choice.next_group(forks=1, rows=sys.maxsize), [FORK], answer.length)
-            self._backend.copy(ANSWER, FORK)
-            logits = []
-            for step in tree.rows:
-                row = self._decode(FORK, [step.token], step.position)
-                logits.append(self._backend.logits(row).copy())
-            self._backend.drop(FORK)
-            choice.take(tree, logits)
+            logits = {}
+            for branch in choice.next_round():
+                self._backend.copy(ANSWER, FORK)
+                for depth, token in enumerate(branch):
+                    row = self._decode(FORK, [token], answer.length + depth)
+                    logits[branch[: depth + 1]] = self._backend.logits(row).copy()
+                self._backend.drop(FORK)
+            choice.take(logits)
         for one in choice.choices()[: answer.room]:
             answer.append(one)
 

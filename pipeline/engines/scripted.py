@@ -28,20 +28,18 @@ def _scramble(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 class Scripted:
-    """Implements `pipeline.batching.Backend`; up to 64 sequences."""
+    """Implements `pipeline.batching.Backend`."""
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         *,
         cells: int = 8192,
-        max_sequences: int = 64,
+        max_sequences: int = 128,
         max_batch: int = 2048,
         max_outputs: int = 256,
         sequence_limit: int = 1 << 20,
     ) -> None:
-        if max_sequences > 64:
-            raise EngineError("the scripted backend keeps its sequences in 64 bits")
         self.n_vocab = len(vocabulary.pieces)
         self.cells = cells
         self.max_sequences = max_sequences
@@ -49,7 +47,9 @@ class Scripted:
         self.max_outputs = max_outputs
         self.sequence_limit = sequence_limit
         self._value = np.zeros(cells, np.uint64)  # scrambled (token, position)
-        self._owners = np.zeros(cells, np.uint64)  # one bit a sequence
+        self._position = np.zeros(cells, np.int64)
+        self._seen = np.zeros((max_sequences, cells), np.bool_)  # by each sequence
+        self._owners = np.zeros(cells, np.int32)  # how many these are
         self._length = [0] * max_sequences
         self._ids = np.arange(self.n_vocab, dtype=np.uint64) * _MIX
         self._bias = np.zeros(self.n_vocab, np.float32)
@@ -69,20 +69,20 @@ class Scripted:
             raise EngineError("the KV cache is full")
         self._logits.clear()
         for index, row in enumerate(rows):
-            owners = np.uint64(0)
+            cell = free[index]
             for sequence in row.sequences:
                 if row.position != self._length[sequence]:
                     raise EngineError(
                         f"position {row.position} in sequence {sequence} of length {self._length[sequence]}"
                     )
                 self._length[sequence] += 1
-                owners |= np.uint64(1 << sequence)
-            cell = free[index]
+                self._seen[sequence, cell] = True
             pair = np.array([(row.token << 32) | row.position], np.uint64)
             self._value[cell] = _scramble(pair * _MIX)[0]
-            self._owners[cell] = owners
+            self._position[cell] = row.position
+            self._owners[cell] = len(row.sequences)
             if row.logits:
-                seen = self._value[(self._owners & np.uint64(1 << row.sequences[0])) != 0]
+                seen = self._value[self._seen[row.sequences[0]]]
                 state = np.add.reduce(seen, dtype=np.uint64)
                 noise = _scramble(self._ids + state)
                 self._logits[index] = (noise >> np.uint64(40)).astype(np.float32) / np.float32(2**22) + self._bias
@@ -91,17 +91,19 @@ class Scripted:
         """See Backend."""
         return self._logits[row]
 
-    def copy(self, source: int, target: int) -> None:
+    def copy(self, source: int, target: int, end: int | None = None) -> None:
         """See Backend."""
-        if self._length[target]:
-            raise EngineError(f"sequence {target} is not empty")
-        mine = (self._owners & np.uint64(1 << source)) != 0
-        self._owners[mine] |= np.uint64(1 << target)
-        self._length[target] = self._length[source]
+        theirs = self._seen[source] & (self._position < end) if end is not None else self._seen[source]
+        if (self._seen[target] & ~theirs).any():
+            raise EngineError(f"sequence {target} sees what {source} does not")
+        self._owners += theirs & ~self._seen[target]
+        self._seen[target] |= theirs
+        self._length[target] = self._length[source] if end is None else min(end, self._length[source])
 
     def drop(self, sequence: int) -> None:
         """See Backend."""
-        self._owners &= ~np.uint64(1 << sequence)
+        self._owners -= self._seen[sequence]
+        self._seen[sequence] = False
         self._length[sequence] = 0
 
     def close(self) -> None:

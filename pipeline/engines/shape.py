@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pipeline.batching.ranking import MOST_CELLS, MOST_FORKS
 from pipeline.config import Shape
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.sizes import Sizes
@@ -17,9 +18,11 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
-FORKS = 32  # alternatives scored in one call
-FORK_CELLS = 256
+COMPARISONS = 3  # of candidates at a time
+FORKS = COMPARISONS * MOST_FORKS
+FORK_CELLS = COMPARISONS * MOST_CELLS
 BATCH = 2048
+MOST_SEQUENCES = 256  # in one context of llama.cpp
 PADDING = 256  # llama.cpp rounds the pool to this
 RESERVE = 0.1  # of the free memory, left to everything else that runs meanwhile
 VRAM_RESERVE = 0.1
@@ -91,13 +94,13 @@ def resolve(
         )
 
     def made(slots: int, cells: int) -> Resolved:
-        slots = min(slots, max(1, (cells - fixed) // 64))
+        slots = min(slots, max(1, (cells - fixed) // 64), MOST_SEQUENCES - HOLDERS - forks)
         sequences = HOLDERS + slots + forks
         sizes = Sizes(
             cells=cells,
             max_sequences=sequences,
             max_batch=BATCH,
-            max_outputs=max(sequences, fork_cells + 1),
+            max_outputs=sequences,
             ubatch=shape.ubatch,
             threads=shape.threads or machine.cores,
             kv_type=shape.kv_type,

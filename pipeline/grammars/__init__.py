@@ -22,6 +22,9 @@ Mask = npt.NDArray[np.int32]
 """Allowed tokens, one bit a token, little-endian in each word: shape (ceil(n_vocab / 32),)."""
 
 
+MOST_ROWS = 48  # that a round of comparing candidates may spend
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """A few whole alternatives, as token sequences up to the end of the value, closing quote included.
@@ -34,6 +37,7 @@ class Candidates:
     alternatives: tuple[tuple[int, ...], ...] = ()
     otherwise: tuple[int, ...] = ()
     length_power: float = 0.0  # compared is total / length ** length_power: 0 the sum, 1 the mean over the tokens
+    rows: int = MOST_ROWS  # fewer look at fewer beginnings, which is faster
 
 
 NO_CANDIDATES = Candidates()

@@ -29,6 +29,7 @@ _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
 _LINE_POWER = {"line": 0.5, "lines": 0.8}  # the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
+_LINE_ROWS = {"line": 24, "lines": 48}  # the end of one line is easily found, that of several is not (the same)
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
 
@@ -156,7 +157,9 @@ class Cursor:
         if len(paths) < 2 or (not found.lines and len(paths) > _FEW):
             return NO_CANDIDATES
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        return Candidates(tuple(paths), null, _LINE_POWER.get(found.lines or "word", 0.0))
+        if found.lines is None:
+            return Candidates(tuple(paths), null)
+        return Candidates(tuple(paths), null, _LINE_POWER[found.lines], _LINE_ROWS[found.lines])
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

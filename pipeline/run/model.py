@@ -16,7 +16,7 @@ from pipeline.engines import Engine, self_test
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
 from pipeline.engines.dry_run import dry_runs, free_vram
-from pipeline.engines.shape import BATCH, FORK_CELLS, Machine, Resolved, less, resolve, usable
+from pipeline.engines.shape import BATCH, FORK_CELLS, FORKS, Machine, Resolved, less, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import JobError, ModelDoesNotFit
@@ -144,9 +144,9 @@ class ScriptedModel:
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model."""
         slots = min(settings.shape.slots or 8, 24)
-        forks = 64 - HOLDERS - slots if ranked else 0
-        cells = prefix + slots * longest + FORK_CELLS
-        sizes = Sizes(cells, 64, BATCH, max(64, FORK_CELLS), BATCH, threads=1)
-        shape = Resolved(slots, forks, FORK_CELLS if ranked else 0, sizes)
+        forks, fork_cells = (FORKS, FORK_CELLS) if ranked else (0, 0)
+        sequences = HOLDERS + slots + forks
+        sizes = Sizes(prefix + slots * longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1)
+        shape = Resolved(slots, forks, fork_cells, sizes)
         spec = EngineSpec(None, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
         return spec.build(), f"scripted, {slots} slots"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batching import Halt
+from pipeline.batching.ranking import MOST_CELLS, MOST_FORKS
 from pipeline.data import ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines.batched import Batched
 from pipeline.engines.naive import Naive
@@ -33,10 +34,15 @@ def prompt(number: int, prefix: list[bytes], text: bytes, budget: int = 60, temp
     return Prompt(f"key-{number}", tuple(segments), ConstraintSpec("{}"), budget, temperature, seed=7)
 
 
-def batched(ranked: bool = True, *, cells: int = 600, slots: int = 4, batch: int = 200, forced: bool = True) -> Batched:
-    backend = Scripted(BYTES, cells=cells, max_batch=batch, max_outputs=200)
+def batched(ranked: bool = True, *, cells: int = 400, slots: int = 4, batch: int = 200, forced: bool = True) -> Batched:
+    backend = Scripted(BYTES, cells=cells + MOST_CELLS, max_batch=batch, max_outputs=200)
     return Batched(
-        backend, lambda _: SmallConstraint(ranked), slots=slots, forks=3, fork_cells=200, forced_tokens=forced
+        backend,
+        lambda _: SmallConstraint(ranked),
+        slots=slots,
+        forks=MOST_FORKS,
+        fork_cells=MOST_CELLS,
+        forced_tokens=forced,
     )
 
 
@@ -147,13 +153,17 @@ def test_a_wrong_slot_would_be_seen() -> None:
     right = answers(batched(), prompts)
 
     class Crossed(Scripted):
-        def copy(self, source: int, target: int) -> None:
-            super().copy(source, target)
+        def copy(self, source: int, target: int, end: int | None = None) -> None:
+            super().copy(source, target, end)
             if self._length[target] == len(PREFIXES[0]):
                 self._value[0] += np.uint64(1)
 
     engine = Batched(
-        Crossed(BYTES, cells=760, max_batch=256), lambda _: SmallConstraint(), slots=4, forks=3, fork_cells=200
+        Crossed(BYTES, cells=560 + MOST_CELLS, max_batch=256),
+        lambda _: SmallConstraint(),
+        slots=4,
+        forks=MOST_FORKS,
+        fork_cells=MOST_CELLS,
     )
     assert answers(engine, prompts) != right
 
@@ -194,8 +204,15 @@ def test_a_grammar_that_gives_up_costs_its_own_answer_only() -> None:
     prompts = [
         Prompt(f"key-{i}", (Segment.of(list(b"text")),), ConstraintSpec(name), 60) for i, name in enumerate(names)
     ]
-    fast = Batched(Scripted(BYTES, cells=760), compile, slots=2, forks=3, fork_cells=200, forced_tokens=False)
-    slow = Naive(Scripted(BYTES, cells=760), compile)
+    fast = Batched(
+        Scripted(BYTES, cells=560 + MOST_CELLS),
+        compile,
+        slots=2,
+        forks=MOST_FORKS,
+        fork_cells=MOST_CELLS,
+        forced_tokens=False,
+    )
+    slow = Naive(Scripted(BYTES, cells=560 + MOST_CELLS), compile)
     expected = [Stop.END, Stop.GRAMMAR, Stop.GRAMMAR, Stop.END, Stop.GRAMMAR]
     for engine in (fast, slow):
         stops = {c.work_key: c.stop for c in engine.run(prompts)}

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.data import ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines import Engine
-from pipeline.engines.shape import FORK_CELLS, Resolved
+from pipeline.engines.batched import HOLDERS
+from pipeline.engines.shape import FORK_CELLS, FORKS, Resolved
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.evaluation import load_gold
@@ -46,8 +47,8 @@ SCHEMA = Object(
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    sizes = Sizes(64 * 1024, 64, 2048, 256, 2048, threads=1)
-    with_forks = Resolved(8, 48, FORK_CELLS, sizes)
+    sizes = Sizes(64 * 1024, HOLDERS + 8 + FORKS, 2048, 256, 2048, threads=1)
+    with_forks = Resolved(8, FORKS, FORK_CELLS, sizes)
     engine = EngineSpec(None, "batched", "llguidance", with_forks).build()
     yield engine
     engine.close()
