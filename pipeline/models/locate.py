@@ -65,8 +65,8 @@ def _on_the_shelf(name: str, models: list[Found]) -> Path:
     close = difflib.get_close_matches(name, [model.name for model in models], 1, 0.5)
     raise ModelFileError(
         f"There is no model file and no model named {name!r} on this machine.",
-        hint=f"Did you mean {close[0]}? " * bool(close) + "`nightdesk models` lists what is here; `demo` is the small "
-        "model of the demo extra.",
+        hint="".join(f"Did you mean {model}? " for model in close)
+        + "`nightdesk models` lists what is here; `demo` is the small model of the demo extra.",
     )
 
 

@@ -195,6 +195,9 @@ def test_a_part_of_a_name_must_be_the_part_of_one(home: Home) -> None:
     with pytest.raises(ModelFileError) as raised:
         find_model("lmstudio:p/Qwen3-4B/Qwen3-4B-Q6")
     assert "Did you mean lmstudio:p/Qwen3-4B/Qwen3-4B-Q8_0?" in raised.value.hint
+    with pytest.raises(ModelFileError) as raised:
+        find_model("xx")
+    assert raised.value.hint.startswith("`nightdesk models` lists what is here")
 
 
 def test_an_exact_name_wins_over_names_that_hold_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
