@@ -42,5 +42,6 @@ class Invoice(BaseModel):
         max_length=20, description="total with tax, before payments already made, without the currency sign"
     )
     items: Annotated[list[Item], InOrder()] = Field(
-        max_length=40, description="the lines of the invoice from top to bottom; no subtotals, no tax, no shipping"
+        max_length=40,
+        description="the lines of the invoice from top to bottom, without sums, tax or shipping below them",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data import Document
+from pipeline.prompting import load_task
 from pipeline.readers import read, read_file
 from pipeline.schema import fold
 
@@ -35,6 +36,14 @@ def test_every_file_of_the_mixed_folder_is_labelled_and_in_the_readme():
 
     assert {Path(label["file"].partition("!/")[0]).name for label in LABELS} == files
     assert all(f"| mixed/{name} |" in readme for name in files)
+
+
+def test_no_mixed_document_is_an_example():
+    examples = load_task(str(SAMPLES.parent / "prompts/receipts.toml")).examples
+    texts = [fold(document(label).text).text for label in LABELS]
+
+    assert not [text for text in texts for example in examples if fold(example.text).text in text]
+    assert not [text for text in texts for value in json.loads(examples[0].answer).values() if value and value in text]
 
 
 def test_what_was_deleted_or_hidden_is_not_read():
