@@ -141,7 +141,7 @@ def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
 def _require(path: Path, where: str) -> None:
     if not path.exists():
         raise JobError(
-            f"{where + ': ' if where else ''}there is no file or folder {path}.",
+            f"{where + ': there' if where else 'There'} is no file or folder {path}.",
             hint="Check the spelling, and the folder you started in.",
         )
 
@@ -160,7 +160,8 @@ def _explained(error: pydantic.ValidationError, name: str, source: str, flags: G
     if flag is not None:
         return JobError(f"--{flag[-1]}: {what}.", hint="See `nightdesk run --help`.")
     key = ".".join(str(step + 1 if isinstance(step, int) else step) for step in place)
-    return JobError(f"{_where(name, source, place)}: key `{key}`: {what}.", hint="See `nightdesk help running`.")
+    colon = "" if what == _PLAIN["missing"] else ":"
+    return JobError(f"{_where(name, source, place)}: key `{key}`{colon} {what}.", hint="See `nightdesk help running`.")
 
 
 def _model_at(place: Place) -> type[Settings]:

@@ -129,9 +129,11 @@ def _run(path: Path) -> ModuleType:
         raise SchemaError(f"{path}:{error.lineno}: {error.msg}.", hint="The file is not valid Python.") from error
     except Exception as error:
         del sys.modules[name]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
         place = f"{path}:{lines[-1]}" if lines else str(path)
-        raise SchemaError(f"{place}: {type(error).__name__}: {_first_line(error)}") from error
+        raise SchemaError(
+            f"{place}: {type(error).__name__}: {_first_line(error)}.", hint="The file is run as Python: correct it there."
+        ) from error
     finally:
         sys.dont_write_bytecode = writes
     return module
@@ -165,4 +167,4 @@ def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
+    return (str(error).splitlines() or [""])[0][:200].rstrip(".")

@@ -131,6 +131,10 @@ def os_errors(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"The folder of {path} does not exist.", hint=f"Make it first: mkdir -p {path.parent}"
             ) from error
+        if error.errno == errno.EISDIR:
+            raise StoreError(
+                f"{path} is a folder, not a database.", hint=f"Name a file: --db {path / 'night.db'}"
+            ) from error
         raise StoreError(
             f"{path} cannot be used: {error.strerror}.",
             hint="Change the permissions of the file and its folder, or name another file.",

@@ -60,7 +60,7 @@ def test_options_win_over_the_job_file(place):
         ('["docs"]', '"docs"', 7, "expected a list"),
         ('["docs"]', "[]", 7, "at least"),
         ('["docs"]', '["docs", "nowhere"]', 7, "nowhere"),
-        ('task = "tone"\n', "", 5, "`tasks.1.task`: is missing"),
+        ('task = "tone"\n', "", 5, "`tasks.1.task` is missing"),
         ('"scripted"', '"scripted"\nlimit = 0', 4, "greater than or equal to 1"),
         ('"scripted"', '"scripted"\nengine = {grammar = "magic"}', 4, "'llguidance'"),
         ("[[tasks]]", "[engine.shape]\nslot = 3\n[[tasks]]", 6, "Did you mean `slots`?"),

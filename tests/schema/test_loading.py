@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from textwrap import dedent
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import AnswerError, SchemaError
@@ -83,6 +85,16 @@ def test_a_typed_dict_a_dataclass_and_a_model_named_task_are_taken(tmp_path, sou
     path = tmp_path / "s.py"
     path.write_text(source)
     assert [field.name for field in TaskSchema.load(path).root.fields] == ["a"]
+
+
+def test_a_schema_that_fails_names_its_line_and_the_next_step_also_under_a_relative_path(tmp_path, monkeypatch):
+    (tmp_path / "s.py").write_text("x = 1\ny = 1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SchemaError, match=r"^s.py:2: ZeroDivisionError: division by zero\.$") as error:
+        TaskSchema.load(Path("s.py"))
+
+    assert error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -328,3 +328,10 @@ def test_names_that_sqlite_would_read_as_a_uri_are_only_names(tmp_path):
         store.begin_run(RunInfo("nightdesk run"))
     with Store.open(path, write=False) as store:
         assert store._one("SELECT count(*) FROM _runs") == (1,)
+
+
+def test_a_folder_is_no_database_and_a_file_in_it_is_proposed(tmp_path):
+    with pytest.raises(StoreError, match="is a folder, not a database") as raised, Store.open(tmp_path):
+        pass
+
+    assert str(tmp_path / "night.db") in raised.value.hint
