@@ -12,8 +12,9 @@ def walk(inputs: Sequence[Path]) -> Iterator[Path]:
     """All regular files, in the order of the inputs and sorted within a folder; each input is checked first.
 
     Folders recurse. Hidden files and folders are skipped below an input, not when they are named themselves.
-    Links are followed; a folder that leads back into itself is entered once. What may not be looked at is given
-    as it is: reading it fails, and the failure is seen. Raises JobError for an input that is not there.
+    Links are followed; a folder that leads back into itself is entered once. What may not be looked at, and a link
+    to nothing, is given as it is: reading it fails, and the failure is seen. Raises JobError for an input that is
+    not there.
     """
     for given in inputs:
         if not given.exists():
@@ -36,7 +37,9 @@ def _folder(top: Path) -> Iterator[Path]:
                 yield path
                 continue
             if not path.is_dir():
-                continue  # a broken link, a socket, a pipe
+                if path.is_symlink() and not path.exists():  # what it led to may be a whole folder, not mounted
+                    yield path
+                continue  # a socket, a pipe
             state = path.stat()
             inside = [below for below in path.iterdir() if not below.name.startswith(".")]
         except OSError:

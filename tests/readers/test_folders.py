@@ -43,7 +43,6 @@ def test_the_order_of_inputs_is_kept(tmp_path):
 def test_a_link_that_leads_back_is_entered_once(tmp_path):
     make(tmp_path, "a/b/c.txt")
     (tmp_path / "a/b/back").symlink_to(tmp_path)
-    (tmp_path / "a/itself").symlink_to(tmp_path / "a/itself")
 
     assert found(tmp_path) == ["a/b/c.txt"]
 
@@ -51,9 +50,15 @@ def test_a_link_that_leads_back_is_entered_once(tmp_path):
 def test_what_is_no_file_is_left_out(tmp_path):
     make(tmp_path, "a.txt")
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
 
     assert found(tmp_path) == ["a.txt"]
+
+
+def test_a_link_to_nothing_is_given_so_that_it_is_seen(tmp_path):
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+
+    assert found(tmp_path) == ["broken", "itself"]
 
 
 def test_a_folder_that_may_not_be_opened_is_given_itself(tmp_path, monkeypatch):
