@@ -157,6 +157,27 @@ def test_a_terminal_shows_bars_and_colours_unless_told_otherwise(place):
 
 
 @pytest.mark.model
+def test_a_real_night_that_is_killed_asks_each_question_once(place):
+    place.documents(6)
+    args = ("run", "tone", "docs", "--db", "night.db", "--model", "demo", "--threads", "1")
+    killed = place.start(*args, "--slots", "1")
+    place.wait_for_answers(killed)
+    killed.kill()
+    killed.communicate()
+    kept = dict(place.sql("SELECT work, saved FROM _extractions"))
+
+    result = place.call(*args)
+
+    assert 0 < len(kept) < 6
+    assert result.code == 0
+    assert f"{6 - len(kept)} done" in result.out
+    answers = place.sql("SELECT work, saved, run FROM _extractions")
+    assert len(answers) == 6
+    assert {work: saved for work, saved, run in answers if run == 1} == kept
+    assert place.sql("SELECT count(*) FROM tone WHERE state = 'complete'") == [(6,)]
+
+
+@pytest.mark.model
 def test_the_demo_model_fills_a_row(place):
     place.documents(1)
 

@@ -62,6 +62,9 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert str(site) in nightdesk("help")
+    samples = site / "pipeline/shipped/samples/receipts"
+    number = len([*samples.iterdir()])
+    assert str(samples) in nightdesk("help")
+    assert f"{number} documents: {number} done" in nightdesk("run", "receipts", str(samples), "--db", "night.db")
     for task in ("receipts", "invoices", "contracts", "mail"):
         assert str(site) in nightdesk("check", task)
