@@ -1,6 +1,6 @@
 """The command line: the only room that prints, and the only place that turns errors into exit codes.
 
-    app.py       the commands, one file a verb: run status failures explain export check retry eval help
+    app.py       the commands, one file a verb
     options.py   options that several verbs share         eval_tables.py  scores and misses, in words
     job.py       command line and job file -> Job
     progress.py  bars on stderr while a run goes      summary.py  what a run did, in words

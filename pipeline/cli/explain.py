@@ -41,11 +41,12 @@ def explain(
         for other in known.paths[1:]:
             screen.out(f"  the same bytes: {screen.safe(other)}")
         screen.out(f"  document: {known.document or 'could not be read'}")
-        if path in known.paths:
-            screen.out(*_on_disk(store, path))
+        differs = _on_disk(store, path) if path in known.paths else []
+        screen.out(*differs)
     for verdict in known.verdicts:
         row = f" Row {verdict.row} of table {verdict.task}." if verdict.row is not None else ""
-        screen.out(f"  {screen.styled(verdict.task, 'bold')}: {verdict.state}. {screen.safe(verdict.reason)}{row}")
+        reason = "Its row is of the file as it was." if differs and verdict.state == "done" else verdict.reason
+        screen.out(f"  {screen.styled(verdict.task, 'bold')}: {verdict.state}. {screen.safe(reason)}{row}")
     if not known.verdicts:
         screen.out("  No task reads it.")
     for failed in known.failures:

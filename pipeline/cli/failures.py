@@ -13,6 +13,8 @@ from pipeline.cli import options, screen
 if TYPE_CHECKING:
     from pipeline.store import Failed
 
+_MOST_NAMED = 3  # files that hold the same bytes
+
 
 def failures(
     db: options.Db = None,
@@ -37,7 +39,7 @@ def failures(
             return
         count = 0
         for failed in store.failures(task):
-            _show(failed)
+            _show(failed, [] if failed.failure.work_key else store.same_bytes(failed.failure))
             count += 1
     if count:
         screen.out("", f"{screen.counted(count, 'failure')}. `nightdesk retry` lets them be tried again.")
@@ -45,7 +47,7 @@ def failures(
         screen.out("No failures.")
 
 
-def _show(failed: Failed) -> None:
+def _show(failed: Failed, same: list[str]) -> None:
     failure = failed.failure
     where = f"{failure.task}, {failure.stage}" if failure.task else failure.stage
     screen.out(
@@ -54,6 +56,9 @@ def _show(failed: Failed) -> None:
     )
     if failure.hint:
         screen.out(f"  {screen.safe(failure.hint)}")
+    if same:
+        more = f" and {len(same) - _MOST_NAMED:,} more" if len(same) > _MOST_NAMED else ""
+        screen.out(f"  The same bytes: {screen.safe(', '.join(same[:_MOST_NAMED]))}{more}")
 
 
 def _tried(tries: int) -> str:

@@ -40,9 +40,8 @@ class Tally:
                 self.tasks[task] = _Task(event, failed=self._failed_early.pop(task, set()))
             case Recorded(task=task, document=document):
                 self.tasks[task].done += 1
-                if document in self.tasks[task].failed:
-                    self.tasks[task].incomplete += 1
-                    self.tasks[task].failed.discard(document)
+                self.tasks[task].incomplete += not event.complete
+                self.tasks[task].failed.discard(document)
             case Failed(failure=failure):
                 self.failures += 1
                 item = failure.document or failure.subject
@@ -66,8 +65,14 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
         return
     yield from _documents(tally)
     if summary.gone:
-        are = "is" if summary.gone == 1 else "are"
-        yield f"{counted(summary.gone, 'file')} {are} gone; what was found in them stays, marked as gone."
+        are, them = ("is", "it") if summary.gone == 1 else ("are", "them")
+        yield f"{counted(summary.gone, 'file')} {are} gone; what was found in {them} stays, marked as gone."
+    if summary.left_alone:
+        them = "it" if summary.left_alone == 1 else "them"
+        yield (
+            f"{counted(summary.left_alone, 'failure')} of earlier runs left alone; "
+            f"`nightdesk retry` lets {them} be tried again."
+        )
     if job.limit is not None:
         yield f"This was a random {job.limit} of {tally.found:,} files. Run it without --limit for the rest."
     counts = summary.counts
@@ -127,7 +132,9 @@ def _next(tally: Tally, job: Job) -> Iterator[str]:
     first = next(iter(tally.tasks))
     yield f"  sqlite-utils rows {safe(database)} {first}"
     yield f"  nightdesk export {first} --db {safe(database)} --format csv"
-    if tally.failures:
+    if any(task.incomplete for task in tally.tasks.values()):
+        yield f"Why a row is incomplete: nightdesk explain FILE --db {safe(database)}"
+    if tally.failures or (tally.summary and tally.summary.left_alone):
         yield f"What failed, and what to do about it: nightdesk failures --db {safe(database)}"
 
 

@@ -123,7 +123,12 @@ class _Run:
                 self._count(event)
                 yield event
             state = "planned" if dry_run else self._state()
-            self._summary = replace(self._summary, expected_seconds=self._expected(), reason=self._end.reason)
+            self._summary = replace(
+                self._summary,
+                expected_seconds=self._expected(),
+                reason=self._end.reason,
+                left_alone=self._store.left_alone(self._run_id),
+            )
         except KeyboardInterrupt:
             state = "interrupted"
             raise

@@ -57,10 +57,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A document's row was written."""
+    """A document's row was written. `complete` is False where a chunk failed, a page had no text or a field was cut."""
 
     task: str
     document: str
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Summary:
     current: int = 0  # skipped, because nothing changed
     gone: int = 0
     left: int = 0  # pieces of work that were not begun
+    left_alone: int = 0  # failures of earlier runs that are not tried again on their own
     unread: int = 0  # files that were not reached, where the run was stopped while it read
     reason: str = ""  # what ended the night before the work did
     counts: Counts = Counts()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipeline.config import EngineSettings
-from pipeline.data import Completion, Counts, Document, Extraction, Failure, Prompt, Stop
+from pipeline.data import Completeness, Completion, Counts, Document, Extraction, Failure, Prompt, Stop
 from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder, question_of, with_samples
@@ -175,7 +175,7 @@ class TaskRun:
         answers = gather(self._store, self.task, self._recipe, sha256, vocabulary, pointed=pointed)
         record, normalised = build_record(answers, self._calibration)
         self._store.save_record(self._run_id, record, self._recipe, normalised)
-        return Recorded(self.task.name, sha256)
+        return Recorded(self.task.name, sha256, record.state is Completeness.COMPLETE)
 
     def _text(self, work: Work) -> str:
         """The chunk's text. Chunks of one document come one after the other, so it is fetched once."""

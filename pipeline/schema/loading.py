@@ -129,10 +129,11 @@ def _run(path: Path) -> ModuleType:
         raise SchemaError(f"{path}:{error.lineno}: {error.msg}.", hint="The file is not valid Python.") from error
     except Exception as error:
         del sys.modules[name]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.absolute()]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == path.absolute()]
         place = f"{path}:{lines[-1]}" if lines else str(path)
         raise SchemaError(
-            f"{place}: {type(error).__name__}: {_first_line(error)}.", hint="The file is run as Python: correct it there."
+            f"{place}: {type(error).__name__}: {_first_line(error)}.", hint="The file runs as Python: correct it there."
         ) from error
     finally:
         sys.dont_write_bytecode = writes

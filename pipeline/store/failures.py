@@ -88,6 +88,19 @@ class Failures(Part):
         )
         return row is not None
 
+    def left_alone(self, run_id: int) -> int:
+        """How many failures happened too often to be tried again, all of them before this run."""
+        row = self._one("SELECT count(*) FROM _failures WHERE tries >= ? AND last_run < ?", (MAX_TRIES, run_id))
+        return int(row[0])
+
+    def same_bytes(self, failure: Failure) -> list[str]:
+        """Other files that hold the bytes of what failed."""
+        rows = self._all(
+            "SELECT path FROM _files WHERE sha256 = ? AND gone = 0 AND path != ? ORDER BY path",
+            (failure.document, failure.subject),
+        )
+        return [path for (path,) in rows]
+
     def retry(self, *, task: str | None = None, subjects: Iterable[str] | None = None) -> int:
         """Let failures be tried twice more: all, a task's, or those of these paths or documents. How many."""
         wanted = None if subjects is None else {clean_path(subject) for subject in subjects}

@@ -133,7 +133,7 @@ class Status(Reading):
             "paths": json.dumps(paths),
         }
         record = self._one(
-            """SELECT r.id, r.recipe, r.state, p.parts FROM _records r JOIN _recipes p ON p.id = r.recipe
+            """SELECT r.id, r.recipe, r.state, p.parts, r.cut FROM _records r JOIN _recipes p ON p.id = r.recipe
                WHERE r.document = :document AND r.task = :task""",
             asked,
         )
@@ -144,7 +144,7 @@ class Status(Reading):
         if record is not None and record[1] == recipe:
             reason = "Its row is up to date."
             if record[2] != "complete":
-                reason = "Its row is up to date, but does not rest on the whole document."
+                reason = f"Its row is up to date, but incomplete: {self._lack(str(document), json.loads(record[4]))}."
             return Verdict(task, "done", reason, row=row)
         whole = [f for f in stuck if f.failure.work_key is None]
         cut, is_open, answered = self._one(
@@ -166,6 +166,16 @@ class Status(Reading):
         if not cut:
             return Verdict(task, "pending", "It has not been cut into chunks yet.")
         return Verdict(task, "pending", "It waits for its answers.")
+
+    def _lack(self, document: str, cut: list[str]) -> str:
+        """What keeps a record from being complete."""
+        pages = self._all("SELECT number FROM _pages WHERE document = ? AND note IS NOT NULL", (document,))
+        lacks = []
+        if cut:
+            lacks.append(f"its answer was longer than max_answer_tokens of the task, which cut {', '.join(cut)}")
+        if pages:
+            lacks.append(f"there is no good text on page {', '.join(str(number) for (number,) in pages)}")
+        return "; ".join(lacks) or "a part of the document has no answer"
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:

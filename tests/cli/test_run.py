@@ -51,7 +51,7 @@ def test_a_file_that_is_gone_is_marked(place):
     result = place.run()
 
     assert result.code == 0
-    assert "1 file is gone" in result.out
+    assert "1 file is gone; what was found in it stays" in result.out
     assert place.sql("SELECT count(*) FROM tone WHERE gone") == [(1,)]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -51,7 +52,10 @@ def test_what_failed_twice_is_left_alone_until_retry(place):
     place.run()
     place.run()
 
-    assert place.run().code == 0
+    third = place.run()
+    assert third.code == 0
+    assert "1 failure of earlier runs left alone; `nightdesk retry` lets it be tried again." in third.out
+    assert "nightdesk failures --db night.db" in third.out
     retried = place.call("retry", "docs/empty.txt", "--db", "night.db")
 
     assert retried.code == 0
@@ -89,6 +93,33 @@ def test_explain_says_that_a_file_has_changed_since(place):
 
     assert "changed" not in said[0]
     assert "The file has changed since it was read" in said[1]
+    assert "Its row is up to date" in said[0]
+    assert "Its row is of the file as it was." in said[1]
+
+
+def test_an_incomplete_row_is_counted_and_explained(place):
+    task = place.path / "prompts/tone.toml"
+    task.write_text(task.read_text().replace("max_answer_tokens = 40", "max_answer_tokens = 9"))
+    place.documents(1)
+
+    ran = place.run()
+
+    assert ran.code == 0
+    assert "1 document: 1 done (1 incomplete)." in ran.out
+    assert "nightdesk explain FILE --db night.db" in ran.out
+    said = place.call("explain", "docs/0000.txt", "--db", "night.db").out
+    assert "longer than max_answer_tokens of the task, which cut tone" in said
+
+
+def test_a_failure_names_every_file_of_these_bytes(place):
+    for name in "abcde":
+        place.write(f"docs/{name}.txt", "")
+    place.run()
+
+    out = place.call("failures", "--db", "night.db").out
+
+    assert "1 failure." in out
+    assert re.search(r"The same bytes: \S+/b.txt, \S+/c.txt, \S+/d.txt and 1 more", out)
 
 
 def test_explain_takes_the_name_of_a_document(ran):

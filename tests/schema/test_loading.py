@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from textwrap import dedent
-
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 

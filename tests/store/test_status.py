@@ -104,7 +104,10 @@ def test_an_incomplete_row_says_so(store, night):
     night.record(night.read("a"), {"company": "C"}, {}, state=Completeness.INCOMPLETE)
 
     assert store.status()[0].incomplete == 1
-    assert told(store, "/in/a") == ("done", "Its row is up to date, but does not rest on the whole document.")
+    assert told(store, "/in/a") == (
+        "done",
+        "Its row is up to date, but incomplete: a part of the document has no answer.",
+    )
 
 
 def test_a_reader_may_ask_everything_while_a_writer_works(store, night, path):
