@@ -130,6 +130,7 @@ class Job(Settings):
 
     database: Path
     model: str = Field("demo", description="a path, or `demo`")
+    model_change: Literal["redo", "keep"] = Field("redo", description="what another model answered before")
     template: str | None = Field(None, description="wins over the tasks' and the model's: a format's name or a file")
     lora: tuple[Lora, ...] = Field((), description="adapters laid over the model, each `FILE:scale`")
     tasks: tuple[JobTask, ...] = Field(min_length=1)

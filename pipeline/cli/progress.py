@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Never
 
 from tqdm import tqdm
 
 from pipeline.cli import screen
-from pipeline.run.events import Answered, Event, Failed, FileRead, Looked, Opened, Planned, Recorded
+from pipeline.run.events import Answered, Event, Failed, FileRead, Looked, ModelChanged, Opened, Planned, Recorded
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
 _FAILURES_SHOWN = 10
@@ -43,6 +44,10 @@ class Progress:
                 self._open("Reading", files, "{desc}: {n_fmt}/{total_fmt} files|{bar}| {remaining} left")
             case FileRead():
                 self._step(1)
+            case ModelChanged():
+                self._close()
+                if not self._quiet:
+                    self._say(_changed(event))
             case Planned():
                 self._tokens += event.tokens + event.work
             case Opened(shape=shape) if shape:
@@ -89,3 +94,14 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _changed(event: ModelChanged) -> str:
+    """One line about a model that is not the one of before."""
+    old, new = (
+        f"{screen.safe(Path(name).name)} (sha256 {sha256[:12]})"
+        for name, sha256 in ((event.old, event.old_sha256), (event.new, event.new_sha256))
+    )
+    before = f"from {old}, and the model is now {new}" if old != new else f"from {new} with other adapters"
+    what = "They are left as they are" if event.kept else "They are made again; --model-change keep leaves them"
+    return f"{screen.counted(event.documents, 'row')} of {event.task} came {before}. {what}."

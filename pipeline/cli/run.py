@@ -24,6 +24,9 @@ def run(
     db: options.Db = None,
     model: options.ModelName = None,
     template: options.Template = None,
+    model_change: Annotated[
+        Literal["redo", "keep"] | None, typer.Option(help="What is done with rows of another model. Default: redo.")
+    ] = None,
     lora: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE[:SCALE]", help="A LoRA adapter of this model (GGUF); may be repeated."),
@@ -76,6 +79,7 @@ def run(
     given: jobs.Given = {
         ("model",): model,
         ("template",): template,
+        ("model_change",): model_change,
         ("lora",): lora or None,
         ("limit",): limit,
         ("engine", "grammar"): grammar,

@@ -36,6 +36,7 @@ from pipeline.run.events import (
     Failed,
     FileRead,
     Looked,
+    ModelChanged,
     Opened,
     Planned,
     Recorded,
@@ -48,7 +49,19 @@ from pipeline.run.night import NightsEnd
 from pipeline.schema import any_extractive
 from pipeline.store import RunInfo, Store
 
-__all__ = ["Answered", "Event", "Failed", "FileRead", "Looked", "Opened", "Planned", "Recorded", "Summary", "run"]
+__all__ = [
+    "Answered",
+    "Event",
+    "Failed",
+    "FileRead",
+    "Looked",
+    "ModelChanged",
+    "Opened",
+    "Planned",
+    "Recorded",
+    "Summary",
+    "run",
+]
 
 PACKAGES = ("nightdesk", "llama-cpp-python", "llguidance", "outlines-core", "pypdf", "pydantic", "sqlite-utils")
 
@@ -155,6 +168,7 @@ class _Run:
             parts = _recipe_parts(self._job, self._model, builder)
             cutting = parts["chunking"]
             recipe = self._store.recipe(name, parts)
+            yield from self._other_model(name, parts)
             if self._end() is not Halt.NOW:
                 yield from intake.cut(name, cutting, options, self._model.tokenizer)
             task_run = TaskRun(self._store, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine)
@@ -163,6 +177,17 @@ class _Run:
             runs.append(task_run)
         if not dry_run and not self._cut_short:
             yield from self._extract(runs)
+
+    def _other_model(self, task: str, parts: dict[str, str]) -> Iterator[Event]:
+        """Say when rows of before came from another model, and leave them alone where that is wanted."""
+        other = self._store.other_model(self._run_id, task, parts)
+        if other is None:
+            return
+        keep = self._job.model_change == "keep"
+        if keep:
+            self._store.keep_records(self._run_id, task, parts)
+        model = self._model
+        yield ModelChanged(task, other.name, other.sha256, model.name, model.sha256, other.documents, keep)
 
     def _read(self, intake: Intake) -> Iterator[Event]:
         """Look at the files and read what is new, as far as the night goes."""

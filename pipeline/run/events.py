@@ -35,6 +35,19 @@ class FileRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChanged:
+    """Documents of this run have rows that another model made. `kept`: they are not asked about again."""
+
+    task: str
+    old: str
+    old_sha256: str
+    new: str
+    new_sha256: str
+    documents: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What one task has to do."""
 
@@ -94,4 +107,4 @@ class Summary:
     plans: tuple[Planned, ...] = field(default=())
 
 
-Event = Opened | Looked | FileRead | Planned | Answered | Recorded | Failed | Summary
+Event = Opened | Looked | FileRead | ModelChanged | Planned | Answered | Recorded | Failed | Summary

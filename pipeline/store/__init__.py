@@ -30,6 +30,7 @@ from pipeline.store.failures import Failed, Failures
 from pipeline.store.files import FileRow, Files
 from pipeline.store.lock import Lock
 from pipeline.store.migrations import migrate, require_current
+from pipeline.store.other_models import OtherModels
 from pipeline.store.purge import Purge, Purged
 from pipeline.store.results import Results
 from pipeline.store.runs import RunInfo, Runs
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 
-class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Purge, Status):
+class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Purge, Status, OtherModels):
     """The database of one or more tasks. Its methods live in one module for each group of tables."""
 
     @classmethod

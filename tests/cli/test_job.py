@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.cli.job import from_file, line_of
+from pipeline.run.model import ScriptedModel
 
 JOB = """
 database = "night.db"
@@ -142,7 +143,24 @@ def test_a_template_is_named_on_the_command_line_or_in_the_job_file(place):
     file = place.call("run", "night.toml", "--db", "nightdesk.db")
 
     assert "## " in shown.out
+    assert "came from" not in other.err
     assert [first.code, other.code, file.code] == [0, 0, 0]
     assert "1 done" in other.out
     assert "1 done" not in file.out
     assert "there is no format 'magic'" in place.call("run", "tone", "docs", "--template", "magic").err
+
+
+def test_a_changed_model_is_said_in_one_line(place, monkeypatch):
+    place.documents(2)
+    place.call("run", "tone", "docs", "--model", "scripted")
+    monkeypatch.setattr(ScriptedModel, "sha256", "1" * 64)
+
+    kept = place.call("run", "tone", "docs", "--model", "scripted", "--model-change", "keep")
+    again = place.call("run", "tone", "docs", "--model", "scripted")
+
+    said = (
+        "2 rows of tone came from scripted (sha256 000000000000), and the model is now scripted (sha256 111111111111)."
+    )
+    assert f"{said} They are left as they are." in kept.err
+    assert f"{said} They are made again; --model-change keep leaves them." in again.err
+    assert "2 done" in again.out

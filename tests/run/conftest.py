@@ -121,9 +121,10 @@ class Nights:
         limit: int | None = None,
         dry_run: bool = False,
         stop: Callable[[], Halt] = never,
+        model_change: str = "redo",
         **engine: Any,
     ) -> Outcome:
-        job = self.job(tasks, limit=limit, **engine)
+        job = self.job(tasks, limit=limit, **engine).model_copy(update={"model_change": model_change})
         return Outcome(list(run(job, dry_run=dry_run, should_stop=stop)))
 
     def job(self, tasks: Iterable[str] = ("tone",), *, limit: int | None = None, **engine: Any) -> Job:

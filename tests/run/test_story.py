@@ -14,9 +14,10 @@ from pipeline.batching import Halt
 from pipeline.config import Job, JobTask, Sampling, Shape
 from pipeline.data import Completion, Counts, Document, Page, Prompt, Record, Stop, fingerprint
 from pipeline.errors import JobError
-from pipeline.run import Answered, Event, FileRead, Recorded, _Run, run
+from pipeline.run import Answered, Event, FileRead, ModelChanged, Recorded, _Run, run
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake
+from pipeline.run.model import ScriptedModel
 from pipeline.run.records import Answers
 from pipeline.store import FileRow, Store
 
@@ -190,6 +191,55 @@ def test_a_changed_task_leaves_the_other_tasks_alone(nights):
     assert again.plan("tone").work == 2
     assert again.plan("other").work == 0
     assert {event.task for event in again.all(Answered)} == {"tone"}
+
+
+@pytest.fixture
+def other_model(monkeypatch):
+    """A scripted model whose file has changed: another hash, the same name."""
+
+    def change(sha256="1" * 64):
+        monkeypatch.setattr(ScriptedModel, "sha256", sha256)
+
+    return change
+
+
+def test_a_changed_model_is_said_and_its_rows_are_made_again(nights, other_model):
+    nights.letters(3)
+    assert nights.run().all(ModelChanged) == []
+    assert nights.run().all(ModelChanged) == []
+    other_model()
+    again = nights.run()
+
+    assert again.all(ModelChanged) == [ModelChanged("tone", "scripted", "0" * 64, "scripted", "1" * 64, 3, kept=False)]
+    assert again.answered == again.recorded == 3
+    assert nights.run().all(ModelChanged) == []
+
+
+def test_rows_of_another_model_may_be_kept_and_the_new_model_does_the_rest(nights, other_model):
+    nights.letters(3)
+    nights.run()
+    rows = nights.sql("SELECT id, run, word FROM tone ORDER BY id")
+    other_model()
+    nights.letters(5)
+    kept = nights.run(model_change="keep")
+
+    assert kept.all(ModelChanged)[0].kept
+    assert kept.all(ModelChanged)[0].documents == 3
+    assert kept.answered == kept.recorded == kept.plan().documents == 2
+    assert nights.sql("SELECT id, run, word FROM tone ORDER BY id")[:3] == rows
+    assert nights.count("_history") == 0
+    assert nights.run(model_change="keep").answered == 0
+    nights.check()
+    assert nights.run().answered == 3  # the choice is made anew by every run
+
+
+def test_rows_are_not_kept_when_more_than_the_model_has_changed(nights, other_model):
+    nights.letters(2)
+    nights.run()
+    other_model()
+    nights.task("tone", instructions="Say it otherwise.")
+
+    assert nights.run(model_change="keep").answered == 2
 
 
 def test_a_setting_taken_back_finds_its_answers_again(nights):
