@@ -29,11 +29,11 @@ __all__ = ["Format", "PageText", "ReadOptions", "Reading", "read", "read_file", 
 
 _MAILDIR = re.compile(r"\d{9,11}\.[^./][^/]*\.[^/]+?(?:[:;!]2,[A-Za-z]*)?")
 _CONVERT_TO = {
-    **dict.fromkeys((".doc", ".dot", ".wpd", ".wps", ".pages"), "docx"),
+    **dict.fromkeys((".wpd", ".wps", ".pages"), "docx"),
     **dict.fromkeys((".ppt", ".pps", ".key"), "pptx"),
     **dict.fromkeys((".xlsb", ".numbers", ".wk1"), "xlsx"),
 }
-_UNPACK = frozenset((".7z", ".rar", ".lz", ".zst", ".cab"))
+_UNPACK = frozenset((".rar", ".lz", ".zst", ".cab"))
 
 PAGE_BREAK = "\n\f"
 """Stands between two pages and belongs to neither."""

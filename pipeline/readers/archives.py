@@ -1,4 +1,5 @@
-"""Archives (.zip, .tar) and compressed files (.gz, .bz2, .xz; .tgz and its kin), with the standard library.
+"""Archives (.zip, .tar) and compressed files (.gz, .bz2, .xz; .tgz and its kin), with the standard library; .7z with
+py7zr (the extra `archives`).
 
 An archive is a folder: each file in it becomes an attachment, to be read by its own suffix; an archive within it too,
 as deep as attachments may nest. Nothing is written to the disk and no name becomes a path: a member keeps the last
@@ -21,11 +22,11 @@ from typing import IO
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import PageText, Reading, ReadOptions, packages
+from pipeline.readers import PageText, Reading, ReadOptions, extras, packages
 from pipeline.readers.cleaning import clean
 
-SUFFIXES = (".bz2", ".gz", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip")
-VERSION = "1"
+SUFFIXES = (".7z", ".bz2", ".gz", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip")
+VERSION = f"2 ({extras.installed('py7zr')})"
 
 _MOST_MEMBERS = 10_000
 _MOST_BYTES = 256 << 20  # unpacked
@@ -46,12 +47,14 @@ _COMPRESSED: tuple[tuple[bytes, _Unpacker], ...] = (
     (b"BZh", bz2.BZ2File),
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
+_SEVEN = b"7z\xbc\xaf\x27\x1c"
 _TARS = {".tgz", ".tbz2", ".txz"}
 
 
 def recognises(content: bytes) -> bool:
     """By the first bytes; a tar, which has none, by the checksum of its first header."""
-    return content.startswith((b"PK\x03\x04", b"PK\x05\x06")) or _unpacker(content) is not None or _is_tar(content)
+    beginnings = (b"PK\x03\x04", b"PK\x05\x06", _SEVEN)
+    return content.startswith(beginnings) or _unpacker(content) is not None or _is_tar(content)
 
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:
@@ -71,6 +74,8 @@ def _members(content: bytes, name: str, options: ReadOptions, budget: _Budget) -
             path = PurePosixPath(name)
             inner = path.stem + (".tar" if path.suffix.lower() in _TARS else "")
             return [Attachment(_name(inner), budget.take(unpacker(io.BytesIO(content))))]
+        if content.startswith(_SEVEN):
+            return _seven(content, options, budget)
         return list(_tar(content, budget) if _is_tar(content) else _zip(content, options, budget))
     except (MemoryError, ReadError):
         raise
@@ -101,16 +106,28 @@ class _Budget:
 
     def take(self, file: IO[bytes] | io.BufferedIOBase) -> bytes:
         """All of a member. Raises ReadError limits: what a header says of its size is not believed."""
+        self.count()
+        blocks = []
+        while block := file.read(_BLOCK):
+            self.spend(len(block))
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def count(self) -> None:
+        """One more member. Raises ReadError limits."""
         self._members += 1
         if self._members > _MOST_MEMBERS:
             raise packages.too_much(self.name, f"more than {_MOST_MEMBERS} files in it")
-        blocks = []
-        while block := file.read(_BLOCK):
-            self._left -= len(block)
-            if self._left < 0:
-                raise packages.too_much(self.name, "more to unpack than any honest file of its size")
-            blocks.append(block)
-        return b"".join(blocks)
+
+    def spend(self, size: int) -> None:
+        """So many bytes more. Raises ReadError limits."""
+        self.require(size)
+        self._left -= size
+
+    def require(self, size: int) -> None:
+        """Raises ReadError limits where not so many bytes are left."""
+        if size > self._left:
+            raise packages.too_much(self.name, "more to unpack than any honest file of its size")
 
 
 def _zip(content: bytes, options: ReadOptions, budget: _Budget) -> Iterator[Attachment]:
@@ -147,6 +164,74 @@ def _tar(content: bytes, budget: _Budget) -> Iterator[Attachment]:
                 file = archive.extractfile(info)
                 if file is not None:
                     yield Attachment(_name(info.name), budget.take(file))
+
+
+class _Member:
+    """What py7zr writes a member of a 7z archive into."""
+
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
+        self.content = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._budget.spend(len(data))
+        self.content += data
+        return len(data)
+
+    def read(self, size: int | None = None) -> bytes:  # noqa: ARG002 - the library's signature
+        return bytes(self.content)
+
+    def seek(self, offset: int, whence: int = 0) -> int:  # noqa: ARG002 - as above
+        return 0
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def size(self) -> int:
+        return len(self.content)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Members:
+    """Gives py7zr a `_Member` for each name, so that it writes nothing to the disk."""
+
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
+        self.found: list[tuple[str, _Member]] = []
+
+    def create(self, filename: str) -> _Member:
+        self._budget.count()
+        member = _Member(self._budget)
+        self.found.append((filename, member))
+        return member
+
+
+def _seven(content: bytes, options: ReadOptions, budget: _Budget) -> list[Attachment]:
+    library = extras.load("py7zr", "archives", budget.name)
+    passwords: list[str | None] = [None, *options.passwords]
+    for password in passwords:
+        members = _Members(budget)
+        try:
+            with library.SevenZipFile(io.BytesIO(content), password=password) as archive:
+                listed = archive.list()
+                if len(listed) > _MOST_MEMBERS:
+                    raise packages.too_much(budget.name, f"more than {_MOST_MEMBERS} files in it")
+                budget.require(sum(one.uncompressed for one in listed))  # a solid archive is unpacked whole
+                names = [one.filename for one in listed if one.is_file and not _is_clutter(one.filename)]
+                if names:
+                    archive.extract(targets=names, factory=members)
+        except (MemoryError, ReadError):
+            raise
+        except library.PasswordRequired:
+            continue
+        except Exception:
+            if password is None:
+                raise
+            continue  # a wrong password shows in many ways; the next one may be right
+        return [Attachment(_name(name), bytes(one.content)) for name, one in members.found]
+    raise packages.encrypted(budget.name, tried=len(options.passwords))
 
 
 def _unpacker(content: bytes) -> _Unpacker | None:

@@ -157,7 +157,7 @@ def is_package(content: bytes) -> bool:
 
 def open_office(content: bytes, name: str, options: ReadOptions) -> Package:
     """Open an Office document, with a password where it asks for one."""
-    return Package(_decrypt(content, name, options) if content.startswith(_OLE) else content, name)
+    return Package(decrypt(content, name, options) if content.startswith(_OLE) else content, name)
 
 
 def parse(content: bytes, name: str) -> etree._Element:
@@ -240,7 +240,8 @@ def encrypted(name: str, tried: int) -> ReadError:
     return ReadError(f"{name} is encrypted {what}", code="encrypted", hint="Give its password with --password.")
 
 
-def _decrypt(content: bytes, name: str, options: ReadOptions) -> bytes:
+def decrypt(content: bytes, name: str, options: ReadOptions) -> bytes:
+    """An Office document without its password. Raises ReadError: encrypted, missing_extra."""
     if not options.passwords:
         raise encrypted(name, tried=0)
     library = extras.load("msoffcrypto", "office", name)

@@ -10,11 +10,13 @@ import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
+import py7zr
 import pypdf
 import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 FILES = Path(__file__).parent / "files"
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 S = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -148,6 +150,20 @@ def _zip(parts):
         for name, content in parts.items():
             archive.writestr(name, content)
     return out.getvalue()
+
+
+def _seven(parts, **settings):
+    """A 7z archive of these names and contents."""
+    out = io.BytesIO()
+    with py7zr.SevenZipFile(out, "w", **settings) as archive:
+        for name, content in parts.items():
+            archive.writestr(content, name)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_seven():
+    return _seven
 
 
 def _tar(parts):
@@ -317,6 +333,7 @@ def valid_files():
         ".xml": '<?xml version="1.0" encoding="iso-8859-1"?><total>12 café</total>'.encode("latin-1"),
         ".zip": _zip({"a.txt": "Total 12"}),
         ".tar": tar,
+        ".7z": _seven({"a.txt": b"Total 12"}),
         **dict.fromkeys((".gz", ".tgz"), gzip.compress(tar, mtime=0)),
         **dict.fromkeys((".bz2", ".tbz2"), bz2.compress(tar)),
         **dict.fromkeys((".xz", ".txz"), lzma.compress(tar)),
@@ -328,6 +345,7 @@ def valid_files():
         **dict.fromkeys((".docm", ".docx", ".dotm", ".dotx"), word),
         **dict.fromkeys((".xlsm", ".xlsx", ".xltm", ".xltx"), excel),
         **dict.fromkeys((".xls", ".xlt"), (FILES / "small.xls").read_bytes()),
+        **dict.fromkeys((".doc", ".dot"), (SAMPLES / "mixed/wollfilz-werkstatt.doc").read_bytes()),
         ".rtf": rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}\pard Receipt\par Total 12,50 \'80\par}",
         ".pdf": _pdf("Receipt\nTotal 12.50", "Page two"),
         ".txt": text.encode("utf-8"),
