@@ -137,4 +137,9 @@ class Job(Settings):
     engine: EngineSettings = EngineSettings()
     night: Night = Night()
     password: tuple[str, ...] = Field((), description="tried on encrypted PDFs", repr=False)
+    ocr: str = Field(
+        "auto",
+        pattern=r"^[A-Za-z_]{2,}(\+[A-Za-z_]{2,})*$",
+        description="how scans and photos are read: `off`, `auto`, or Tesseract's languages such as `por+eng`",
+    )
     limit: int | None = Field(None, ge=1, description="try this many random documents only")

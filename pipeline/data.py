@@ -39,6 +39,23 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that OCR read, at `text[start:end]` of its document.
+
+    Its box counts from the top left corner of the page, in points of a PDF's page and pixels of a picture.
+    """
+
+    page: int
+    start: int
+    end: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    confidence: float  # 0 to 1, as Tesseract says
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file inside a file. `name` is for display and for its suffix only; it is never used as a path."""
 
@@ -61,6 +78,8 @@ class Document:
     reader_version: str
     attachments: tuple[Attachment, ...] = ()
     places: tuple[Place, ...] = ()
+    ocr: str = ""  # the settings under which its pages without text were read; empty where none was
+    words: tuple[Word, ...] = field(default=(), repr=False)  # of those pages
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,18 @@ from typing import Never
 from tqdm import tqdm
 
 from pipeline.cli import screen
-from pipeline.run.events import Answered, Event, Failed, FileRead, Looked, ModelChanged, Opened, Planned, Recorded
+from pipeline.run.events import (
+    Answered,
+    Event,
+    Failed,
+    FileRead,
+    Looked,
+    ModelChanged,
+    Opened,
+    PageDone,
+    Planned,
+    Recorded,
+)
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
 _FAILURES_SHOWN = 10
@@ -48,6 +59,8 @@ class Progress:
                 self._close()
                 if not self._quiet:
                     self._say(_changed(event))
+            case PageDone(page=page, pages=pages):
+                self._describe(f"Reading, scanned page {page} of {pages}")
             case Planned():
                 self._tokens += event.tokens + event.work
             case Opened(shape=shape) if shape:
@@ -75,6 +88,10 @@ class Progress:
     def _step(self, by: int) -> None:
         if self._bar is not None:
             self._bar.update(by)
+
+    def _describe(self, title: str) -> None:
+        if self._bar is not None:
+            self._bar.set_description_str(title)
 
     def _speed(self) -> None:
         seconds = time.monotonic() - self._started

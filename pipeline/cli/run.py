@@ -56,6 +56,9 @@ def run(
     max_documents: Annotated[int | None, typer.Option(metavar="N", help="Begin no more documents than these.")] = None,
     only_on_ac: Annotated[bool, typer.Option("--only-on-ac", help="Stop when the machine runs on battery.")] = False,
     nice: Annotated[int | None, typer.Option(metavar="N", help="Let other programs go first: 1 to 19.")] = None,
+    ocr: Annotated[
+        str | None, typer.Option(metavar="LANGUAGES", help="For scans and photos: por+eng, say; auto (default); off.")
+    ] = None,
     password: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="For encrypted PDFs; may be repeated. Others may see it.")
     ] = None,
@@ -96,6 +99,7 @@ def run(
         ("night", "max_documents"): max_documents,
         ("night", "only_on_ac"): only_on_ac or None,
         ("night", "nice"): nice,
+        ("ocr",): ocr,
         ("password",): options.passwords(password or [], password_file) or None,
     }
     if jobs.is_job_file(subject, inputs or []):

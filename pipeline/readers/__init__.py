@@ -38,12 +38,21 @@ _UNPACK = frozenset((".rar", ".lz", ".zst", ".cab"))
 PAGE_BREAK = "\n\f"
 """Stands between two pages and belongs to neither."""
 
+NO_TEXT = "no text layer"
+GARBAGE = "garbage text layer"
+SCANNED = (NO_TEXT, GARBAGE)
+"""Notes of pages that OCR can read."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a reader may be told. `passwords` are tried in order on files that ask for one."""
+    """What a reader may be told. `passwords` are tried in order on files that ask for one.
+
+    `scans`: a file all of whose pages lack a text is given back like that, for OCR, and is no error.
+    """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
+    scans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,8 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
         raise _disagreement(content, name)
     reading = module.read(content, name, options)
     text, pages, places = _join(reading.pages)
-    if not text.strip() and not reading.attachments:
+    scan = options.scans and any(page.note in SCANNED for page in pages)
+    if not text.strip() and not reading.attachments and not scan:
         code = "no_text" if content.strip() else "empty"
         raise ReadError(f"{name} has no text", code=code, hint="There is nothing in it to extract.")
     return Document(

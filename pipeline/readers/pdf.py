@@ -3,7 +3,8 @@
 Kept: the text of each page in the order in which the page draws it (two columns too: most producers draw
 column by column), pages with their numbers; behind it what was filled into the page's forms as `name: value` and
 notes as `[Comment: text]`; embedded files as attachments. Lost: pictures, drawings, positions. A page that cannot be
-read costs that page only, and so does one whose text layer is missing or garbage; `Page.note` says so. No OCR.
+read costs that page only, and so does one whose text layer is missing or garbage; `Page.note` says so, and OCR
+(`pipeline/readers/ocr`) reads the latter.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pypdf.generic import DictionaryObject
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import PageText, Reading, ReadOptions
+from pipeline.readers import GARBAGE, NO_TEXT, SCANNED, PageText, Reading, ReadOptions
 from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
@@ -27,8 +28,6 @@ SUFFIXES = (".pdf",)
 VERSION = f"3 (pypdf {pypdf.__version__})"
 
 UNREADABLE = "unreadable"
-NO_TEXT = "no text layer"
-GARBAGE = "garbage text layer"
 
 _MOST_EMBEDDED = 1000
 _MOST_EMBEDDED_BYTES = 256 << 20
@@ -62,11 +61,13 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
         notes = {page.note for page in pages}
         if notes == {UNREADABLE}:
             raise _broken(name, "none of its pages can be read")
+        if options.scans and not notes.isdisjoint(SCANNED):
+            return Reading(pages)
         what = "a text layer that is garbage" if GARBAGE in notes else "no text layer"
         raise ReadError(
             f"{name} has {what} on all of its {count} pages",
             code="no_text",
-            hint="It is a scan or hides its text. OCR is not there yet: run another OCR program on it first.",
+            hint="It is a scan or hides its text, and OCR is off: run it without `--ocr off`.",
         )
     return Reading(pages, attachments)
 

@@ -5,6 +5,7 @@ again does what is missing.
 
     events.py   what a run tells          extract.py  a task's prompts, answers, records
     intake.py   files -> documents        records.py  answers -> one record a document
+    scans.py    pages without text -> OCR
     model.py    the model and its engine      night.py    when a run ends although work is left
 """
 
@@ -160,7 +161,8 @@ class _Run:
 
     def _events(self, dry_run: bool) -> Iterator[Event]:
         yield Opened(self._run_id, self._model.name, "")
-        intake = Intake(self._store, self._run_id, options=ReadOptions(self._job.password), workers=machine().cores)
+        reading = ReadOptions(self._job.password, scans=self._job.ocr != "off")
+        intake = Intake(self._store, self._run_id, options=reading, ocr=self._job.ocr, workers=machine().cores)
         yield from self._read(intake)
         runs = []
         for name, builder in self._builders.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -26,6 +27,7 @@ from pipeline.models.gguf import check_model
 from pipeline.models.inspect import model_facts
 from pipeline.models.locate import find_model
 from pipeline.offline import guard
+from pipeline.readers import ocr
 from pipeline.run import PACKAGES, Failed, Recorded, run
 from pipeline.run.awake import command as awake_command
 from pipeline.run.model import SCRIPTED, machine
@@ -60,6 +62,7 @@ class Check:
 def doctor(model: str, database: Path) -> Iterator[Check]:
     """Look at everything, one after the other. Puts the network guard on."""
     yield from _machine()
+    yield from _ocr()
     yield from _model(model)
     yield from _database(database)
     yield from _temporary()
@@ -90,6 +93,23 @@ def _machine() -> Iterator[Check]:
         yield _ok("sleep", f"kept off while a run works, where the system allows it ({(awake_command() or ('',))[0]})")
 
 
+def _ocr() -> Iterator[Check]:
+    """Not having it is no fault: most people's documents have text."""
+    found = ocr.find()
+    if found is None:
+        yield Check("ocr", "note", "Tesseract is not here: scans and photos are not read.", _OCR_HINT)
+        return
+    said = f"Tesseract {found.version}, languages: {', '.join(found.languages) or 'none'}"
+    if not found.detects:
+        yield Check("ocr", "note", f"{said}; turned pages are not noticed.", "apt install tesseract-ocr-osd")
+    elif missing := [name for name in _OCR_PACKAGES if not importlib.util.find_spec(name)]:
+        yield Check("ocr", "note", f"{said}; {', '.join(missing)} not installed.", "pip install 'nightdesk[ocr]'")
+    else:
+        yield _ok("ocr", said)
+
+
+_OCR_HINT = "apt install tesseract-ocr (and tesseract-ocr-por for Portuguese, and so on)"
+_OCR_PACKAGES = ("PIL", "pypdfium2", "pillow_heif")
 _AWAKE_HINT = "Turn sleep off in the system's settings."
 
 

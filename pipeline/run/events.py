@@ -48,6 +48,15 @@ class ModelChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PageDone:
+    """OCR read one more page, or could not."""
+
+    path: str
+    page: int
+    pages: int  # of the document
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What one task has to do."""
 
@@ -107,4 +116,4 @@ class Summary:
     plans: tuple[Planned, ...] = field(default=())
 
 
-Event = Opened | Looked | FileRead | ModelChanged | Planned | Answered | Recorded | Failed | Summary
+Event = Opened | Looked | FileRead | PageDone | ModelChanged | Planned | Answered | Recorded | Failed | Summary

@@ -12,6 +12,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import readers
@@ -23,19 +24,32 @@ from pipeline.prompting import Options
 from pipeline.readers import ReadOptions
 from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
 from pipeline.run.events import Event, Failed, FileRead, Looked
+from pipeline.run.scans import Scan, Scans
 from pipeline.store import FileRow, Store
 from pipeline.supervise import Worker, map_ordered
 
 CHUNKING = "1"  # goes up when the same document would be cut elsewhere
 _BLOCK = 1 << 20
 MAX_DEPTH = 8  # mails in mails
+_PAGES_AT_ONCE = 200  # scanned pages that wait for each other before they are read
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a document was found. `depth` counts the files around it."""
+
+    path: str
+    mtime_ns: int
+    depth: int = 0
 
 
 class Intake:
-    """One run's reading. `inputs` are files and folders."""
+    """One run's reading. `ocr` is that of `config.Job`."""
 
-    def __init__(self, store: Store, run_id: int, *, options: ReadOptions, workers: int) -> None:
+    def __init__(self, store: Store, run_id: int, *, options: ReadOptions, ocr: str, workers: int) -> None:
         self._store = store
+        self._scans = Scans(store, run_id, wanted=ocr, workers=workers)
+        self._waiting: list[tuple[_Place, Scan]] = []
         self._workers = workers
         self._run_id = run_id
         self._options = options
@@ -112,7 +126,8 @@ class Intake:
         if self._store.has_unread_attachments(os.fspath(_absolute(path))):
             return True
         try:
-            return not self._store.has_document(sha256, readers.version(path.name))
+            known = self._store.has_document(sha256, readers.version(path.name))
+            return not (known and self._scans.is_current(sha256))
         except ReadError:
             return True  # an unknown format: reading it says so
 
@@ -126,17 +141,49 @@ class Intake:
                 if isinstance(outcome, NightdeskError):
                     yield self._fail_reading(request.name, outcome, None if row is None else row.sha256)
                 else:
-                    mtime_ns = 0 if row is None else row.mtime_ns
-                    yield from self._keep(outcome, request.name, mtime_ns, attachments, depth=0)
+                    place = _Place(request.name, 0 if row is None else row.mtime_ns)
+                    yield from self._take(outcome, place, request, attachments)
                 yield FileRead(request.name)
+                if sum(len(scan.pages) for _, scan in self._waiting) >= _PAGES_AT_ONCE:
+                    yield from self._read_scans(attachments)
+            yield from self._read_scans(attachments)
 
-    def _keep(
-        self, document: Document, name: str, mtime_ns: int, reader: Worker[Request, Document], depth: int
+    def _take(
+        self, document: Document, place: _Place, request: Request, reader: Worker[Request, Document]
     ) -> Iterator[Event]:
+        """Keep a document, or let it wait for OCR."""
+        if self._scans.wants(document):
+            self._waiting.append((place, Scan(document, request)))
+        else:
+            yield from self._keep(document, place, reader)
+
+    def _read_scans(self, reader: Worker[Request, Document]) -> Iterator[Event]:
+        """Read what waits for OCR, and what waits once that was read."""
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            places = iter(waiting)
+            for event in self._scans.read([scan for _, scan in waiting]):
+                if not isinstance(event, tuple):
+                    yield event
+                    continue
+                (place, scan), outcome = next(places), event[1]
+                if isinstance(outcome, NightdeskError):
+                    yield self._fail_reading(place.path, outcome, scan.document.sha256)
+                else:
+                    yield from self._keep(outcome, place, reader)
+
+    def _keep(self, document: Document, place: _Place, reader: Worker[Request, Document]) -> Iterator[Event]:
         """Save a document, then read its attachments as documents of their own."""
         holds_only = not document.text.strip()
         rows = [
-            FileRow(f"{name}!/{i}", name, a.name, len(a.content), mtime_ns, hashlib.sha256(a.content).hexdigest())
+            FileRow(
+                f"{place.path}!/{i}",
+                place.path,
+                a.name,
+                len(a.content),
+                place.mtime_ns,
+                hashlib.sha256(a.content).hexdigest(),
+            )
             for i, a in enumerate(document.attachments, start=1)
         ]
         with self._store.atomic():  # a mail that counts as read has its attachments in the ledger
@@ -147,14 +194,15 @@ class Intake:
         for row, attachment in zip(rows, document.attachments, strict=True):
             if row.sha256 is None or self._store.failed_out(row.sha256, "read"):
                 continue
+            request = Request(attachment.name, attachment.content, self._options)
             try:
-                if depth == MAX_DEPTH:
+                if place.depth == MAX_DEPTH:
                     raise ReadError("Attachments are nested too deeply.", code="too_deep")
-                inner = reader.ask(Request(attachment.name, attachment.content, self._options))
+                inner = reader.ask(request)
             except NightdeskError as error:
                 yield self._fail_reading(row.path, error, row.sha256)
             else:
-                yield from self._keep(inner, row.path, mtime_ns, reader, depth + 1)
+                yield from self._take(inner, _Place(row.path, place.mtime_ns, place.depth + 1), request, reader)
 
     def _fail_reading(self, subject: str, error: NightdeskError, sha256: str | None) -> Failed:
         if not isinstance(error, ReadError | ChildError):

@@ -10,6 +10,7 @@ every database has begin with `_`, so that no task can collide with them (a task
     _pages        pages of a document                                _records       merged answers as JSON
     _chunks       places in a document, by way of cutting            _evidence      where the values stand
     _recipes      what makes answers what they are                   _history       rows that were replaced
+    _words        words that OCR read, with their boxes              _ocr           pages that OCR read
 
 A row of a typed table has the `id` of its record. Documents are named by their sha256 everywhere, offsets are
 characters, times are ISO-8601 UTC text, and every table is STRICT.
@@ -30,6 +31,7 @@ from pipeline.store.failures import Failed, Failures
 from pipeline.store.files import FileRow, Files
 from pipeline.store.lock import Lock
 from pipeline.store.migrations import migrate, require_current
+from pipeline.store.ocr import Ocr, OcrPage
 from pipeline.store.other_models import OtherModels
 from pipeline.store.purge import Purge, Purged
 from pipeline.store.results import Results
@@ -47,6 +49,7 @@ __all__ = [
     "Failed",
     "FileRow",
     "Normalised",
+    "OcrPage",
     "Purged",
     "RunInfo",
     "Store",
@@ -60,7 +63,7 @@ __all__ = [
 ]
 
 
-class Store(Runs, Files, Documents, TotalsTable, Failures, Results, Purge, Status, OtherModels):
+class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, Status, OtherModels):
     """The database of one or more tasks. Its methods live in one module for each group of tables."""
 
     @classmethod

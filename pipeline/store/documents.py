@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from pipeline.data import Chunk, Document, Page, Place, fingerprint
+from pipeline.data import Chunk, Document, Page, Place, Word, fingerprint
 from pipeline.store.connection import PAGE, Part, as_json, clean, now
 
 LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
@@ -23,7 +23,7 @@ MAX_TRIES = 2
 
 
 class Documents(Part):
-    """The tables `_documents`, `_pages` and `_chunks`."""
+    """The tables `_documents`, `_pages`, `_words` and `_chunks`."""
 
     def save_document(self, run_id: int, document: Document) -> None:
         """Keep a document that was read, and forget that reading it failed. A changed text loses its chunks.
@@ -34,19 +34,28 @@ class Documents(Part):
         with self.atomic():
             old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
             self._do(
-                """INSERT INTO _documents (sha256, text, places, reader, reader_version, run, saved)
-                   VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
+                """INSERT INTO _documents (sha256, text, places, reader, reader_version, ocr, run, saved)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
                        places = excluded.places, reader = excluded.reader, reader_version = excluded.reader_version,
-                       run = excluded.run, saved = excluded.saved""",
+                       ocr = excluded.ocr, run = excluded.run, saved = excluded.saved""",
                 (
                     document.sha256,
                     text,
                     as_json([[p.start, p.end, p.label] for p in document.places]) if document.places else None,
                     document.reader,
                     document.reader_version,
+                    document.ocr,
                     run_id,
                     now(),
                 ),
+            )
+            self._do("DELETE FROM _words WHERE document = ?", (document.sha256,))
+            self._many(
+                "INSERT INTO _words VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (document.sha256, w.start, w.end, w.page, w.x0, w.y0, w.x1, w.y1, w.confidence)
+                    for w in document.words
+                ],
             )
             self._do("DELETE FROM _pages WHERE document = ?", (document.sha256,))
             self._many(
@@ -66,9 +75,24 @@ class Documents(Part):
         row = self._one("SELECT 1 FROM _documents WHERE sha256 = ? AND reader_version = ?", (sha256, reader_version))
         return row is not None
 
+    def ocr_of(self, sha256: str) -> tuple[str, frozenset[str]]:
+        """The settings under which OCR read the document (empty: it did not), and the notes of its pages."""
+        row = self._one("SELECT ocr FROM _documents WHERE sha256 = ?", (sha256,))
+        notes = self._all("SELECT DISTINCT note FROM _pages WHERE document = ? AND note IS NOT NULL", (sha256,))
+        return ("" if row is None else str(row[0])), frozenset(note for (note,) in notes)
+
+    def words(self, sha256: str) -> tuple[Word, ...]:
+        """The words that OCR read in the document, in the order of its text."""
+        rows = self._all(
+            """SELECT page, start_char, end_char, x0, y0, x1, y1, confidence FROM _words
+               WHERE document = ? ORDER BY start_char""",
+            (sha256,),
+        )
+        return tuple(Word(*row) for row in rows)
+
     def document(self, sha256: str) -> Document:
-        """The document of these bytes, without its attachments. KeyError where it was never read."""
-        row = self._one("SELECT text, reader, reader_version, places FROM _documents WHERE sha256 = ?", (sha256,))
+        """The document of these bytes, without its attachments and its words. KeyError where it was never read."""
+        row = self._one("SELECT text, reader, reader_version, ocr, places FROM _documents WHERE sha256 = ?", (sha256,))
         if row is None:
             raise KeyError(sha256)
         pages = self._all(
@@ -76,8 +100,9 @@ class Documents(Part):
                WHERE document = ? ORDER BY number""",
             (sha256,),
         )
-        places = tuple(Place(*place) for place in json.loads(row[3] or "[]"))
-        return Document(sha256, row[0], tuple(Page(*page) for page in pages), row[1], row[2], places=places)
+        places = tuple(Place(*place) for place in json.loads(row[4] or "[]"))
+        text_pages = tuple(Page(*page) for page in pages)
+        return Document(sha256, row[0], text_pages, row[1], row[2], places=places, ocr=row[3])
 
     def save_chunks(self, sha256: str, chunking_id: str, chunks: Sequence[Chunk]) -> None:
         """Keep where a document was cut. A document without chunks is a failure of the caller's to record."""

@@ -226,6 +226,36 @@ def m007_thoughts(db: Database) -> None:
     db.execute("ALTER TABLE _extractions ADD COLUMN thought TEXT")
 
 
+def m008_ocr(db: Database) -> None:
+    """Words that OCR read with their boxes, and what it read on each page, so that it is read once.
+
+    `_ocr` is kept before its document is, so nothing ties it to `_documents` but the hash.
+    """
+    db.execute("ALTER TABLE _documents ADD COLUMN ocr TEXT NOT NULL DEFAULT ''")
+    db.execute("""
+        CREATE TABLE _words (
+            document TEXT NOT NULL REFERENCES _documents(sha256) ON DELETE CASCADE,
+            start_char INTEGER NOT NULL,
+            end_char INTEGER NOT NULL,
+            page INTEGER NOT NULL,
+            x0 REAL NOT NULL, y0 REAL NOT NULL, x1 REAL NOT NULL, y1 REAL NOT NULL,
+            confidence REAL NOT NULL,
+            PRIMARY KEY (document, start_char)
+        ) STRICT, WITHOUT ROWID""")
+    db.execute("""
+        CREATE TABLE _ocr (
+            document TEXT NOT NULL,
+            page INTEGER NOT NULL,
+            settings TEXT NOT NULL,
+            text TEXT NOT NULL,
+            words TEXT NOT NULL,
+            blank INTEGER NOT NULL,
+            run INTEGER NOT NULL REFERENCES _runs(id),
+            saved TEXT NOT NULL,
+            PRIMARY KEY (document, page, settings)
+        ) STRICT, WITHOUT ROWID""")
+
+
 STEPS = (
     m001_runs_and_files,
     m002_documents_and_chunks,
@@ -234,6 +264,7 @@ STEPS = (
     m005_samples,
     m006_places,
     m007_thoughts,
+    m008_ocr,
 )
 migrations = Migrations("nightdesk")
 for _step in STEPS:

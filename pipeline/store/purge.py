@@ -1,7 +1,8 @@
 """Documents that are to be gone: their text and everything that was made of it, and no copy left in the file's pages.
 
 What goes with a document: its attachments that no other file holds, earlier contents of its files, their rows in every
-task's table, records, evidence, history, answers to texts that stand nowhere else, failures, and the ledger's rows.
+task's table, records, evidence, history, answers to texts that stand nowhere else, what OCR read, failures, and the
+ledger's rows.
 What stays is what names no content: runs, recipes, schemas.
 """
 
@@ -70,6 +71,7 @@ class Purge(History):
         listed = json.dumps(sorted(documents))
         self._do(f"DELETE FROM _history WHERE document IN {_LISTED}", (listed,))
         self._do(f"DELETE FROM _documents WHERE sha256 IN {_LISTED}", (listed,))
+        self._do(f"DELETE FROM _ocr WHERE document IN {_LISTED}", (listed,))
         # Read once, but neither in the ledger nor in a result any more: nobody could name it to have it purged.
         self._do("""DELETE FROM _documents AS d WHERE NOT EXISTS (SELECT 1 FROM _files f WHERE f.sha256 = d.sha256)
                     AND NOT EXISTS (SELECT 1 FROM _records r WHERE r.document = d.sha256)
@@ -82,6 +84,9 @@ class Purge(History):
         answers = self._do(f"DELETE FROM _extractions WHERE work IN ({orphans})")
         self._do(f"DELETE FROM _work WHERE key IN ({orphans})")
         self._do(f"DELETE FROM _files WHERE id IN {_LISTED}", (json.dumps(files),))
+        # Of files that were never read to their end, or that changed since: nobody could name these either.
+        self._do("""DELETE FROM _ocr WHERE document NOT IN (SELECT sha256 FROM _files WHERE sha256 IS NOT NULL)
+                    AND document NOT IN (SELECT sha256 FROM _documents)""")
         return Purged(len(documents), rows, answers, tuple(paths))
 
     def _closure(self, named: list[str]) -> tuple[set[str], list[int]]:

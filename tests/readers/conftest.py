@@ -10,9 +10,11 @@ import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
+import pillow_heif
 import py7zr
 import pypdf
 import pytest
+from PIL import Image
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 FILES = Path(__file__).parent / "files"
@@ -304,6 +306,18 @@ def make_xlsx():
     return _xlsx
 
 
+def _pictures():
+    pillow_heif.register_heif_opener()
+    kinds = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}
+    kinds["HEIF"] = (".heic", ".heif")
+    files = {}
+    for kind, suffixes in kinds.items():
+        file = io.BytesIO()
+        Image.effect_noise((120, 80), 60).convert("RGB").save(file, kind)
+        files.update(dict.fromkeys(suffixes, file.getvalue()))
+    return files
+
+
 @pytest.fixture(scope="session")
 def valid_files():
     """Suffix -> a valid file."""
@@ -347,6 +361,7 @@ def valid_files():
         **dict.fromkeys((".xls", ".xlt"), (FILES / "small.xls").read_bytes()),
         **dict.fromkeys((".doc", ".dot"), (SAMPLES / "mixed/wollfilz-werkstatt.doc").read_bytes()),
         ".rtf": rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}\pard Receipt\par Total 12,50 \'80\par}",
+        **_pictures(),
         ".pdf": _pdf("Receipt\nTotal 12.50", "Page two"),
         ".txt": text.encode("utf-8"),
         ".text": text.encode("utf-16"),

@@ -122,9 +122,11 @@ class Nights:
         dry_run: bool = False,
         stop: Callable[[], Halt] = never,
         model_change: str = "redo",
+        ocr: str = "auto",
         **engine: Any,
     ) -> Outcome:
-        job = self.job(tasks, limit=limit, **engine).model_copy(update={"model_change": model_change})
+        given = {"model_change": model_change, "ocr": ocr}
+        job = self.job(tasks, limit=limit, **engine).model_copy(update=given)
         return Outcome(list(run(job, dry_run=dry_run, should_stop=stop)))
 
     def job(self, tasks: Iterable[str] = ("tone",), *, limit: int | None = None, **engine: Any) -> Job:
@@ -190,6 +192,7 @@ def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
     """Reading happens in this process: its workers have tests of their own, and starting them takes a second."""
     monkeypatch.setattr("pipeline.run.intake.map_ordered", map_here)
     monkeypatch.setattr("pipeline.run.intake.Worker", ReaderHere)
+    monkeypatch.setattr("pipeline.run.scans.map_ordered", map_here)
     nights = Nights(tmp_path)
     yield nights
     if nights.database.exists():
