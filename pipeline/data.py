@@ -257,12 +257,23 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two chunks gave different values for one field; `kept` was chosen."""
+    """Two chunks gave different values for one field; `kept` was chosen. The quotes are empty for lists and objects
+    and for values that stand nowhere."""
 
     path: str
     kept: object = field(repr=False)
     other: object = field(repr=False)
     chunk: int
+    kept_quote: str = field(default="", repr=False)
+    other_quote: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShortList:
+    """A list of a record that may have lost items, and what speaks for it."""
+
+    path: str
+    reason: str
 
 
 class Completeness(enum.StrEnum):
@@ -283,6 +294,7 @@ class Record:
     cut: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    short: tuple[ShortList, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,12 @@ class _Vote:
     path: str
     value: object = field(repr=False)
 
+    @property
+    def quote(self) -> str:
+        """The words of the document that the value stands for."""
+        evidence = self.answer.at(self.path)
+        return "" if evidence is None else evidence.quote
+
     def child(self, name: str) -> _Vote:
         value = self.value.get(name) if isinstance(self.value, Mapping) else None
         return _Vote(self.answer, f"{self.path}.{name}" if self.path else name, value)
@@ -149,7 +155,9 @@ def _merge_field(member: Field, votes: list[_Vote], path: str, merged: _Merged) 
         key = _key(member.node, vote.value)
         if key not in known:
             known.add(key)
-            merged.conflicts.append(Conflict(path, kept.value, vote.value, vote.answer.chunk.index))
+            merged.conflicts.append(
+                Conflict(path, kept.value, vote.value, vote.answer.chunk.index, kept.quote, vote.quote)
+            )
     return kept.value
 
 

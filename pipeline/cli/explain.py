@@ -43,10 +43,13 @@ def explain(
         screen.out(f"  document: {known.document or 'could not be read'}")
         differs = _on_disk(store, path) if path in known.paths else []
         screen.out(*differs)
+        marks = {v.task: store.marks(v.task, v.row) for v in known.verdicts if v.row is not None}
     for verdict in known.verdicts:
         row = f" Row {verdict.row} of table {verdict.task}." if verdict.row is not None else ""
         reason = "Its row is of the file as it was." if differs and verdict.state == "done" else verdict.reason
         screen.out(f"  {screen.styled(verdict.task, 'bold')}: {verdict.state}. {screen.safe(reason)}{row}")
+        if marks.get(verdict.task):
+            screen.out(f"    marked: {screen.safe(marks[verdict.task])}")
     if not known.verdicts:
         screen.out("  No task reads it.")
     for failed in known.failures:

@@ -18,6 +18,9 @@ class _Task:
     done: int = 0
     incomplete: int = 0
     failed: set[str] = field(default_factory=set)
+    not_found: int = 0
+    from_example: int = 0
+    short: int = 0
 
 
 class Tally:
@@ -42,6 +45,9 @@ class Tally:
                 self.tasks[task].done += 1
                 self.tasks[task].incomplete += not event.complete
                 self.tasks[task].failed.discard(document)
+                self.tasks[task].not_found += event.not_found
+                self.tasks[task].from_example += event.from_example
+                self.tasks[task].short += event.short
             case Failed(failure=failure):
                 self.failures += 1
                 item = failure.document or failure.subject
@@ -104,10 +110,21 @@ def _documents(tally: Tally) -> Iterator[str]:
         if task.plan.current:
             said.append(f"{task.plan.current:,} skipped because nothing changed")
         yield f"{safe(name)}: {counted(task.plan.documents, 'document')}: {', '.join(said)}."
+        yield from _doubts(name, task)
     if tally.unread:
         yield f"{counted(len(tally.unread), 'file')} could not be read."
     if not any(task.done or task.failed for task in tally.tasks.values()) and not tally.failures:
         yield "Nothing was left to do."
+
+
+def _doubts(name: str, task: _Task) -> Iterator[str]:
+    """What of a task's new rows needs a person's eye."""
+    nowhere = task.not_found + task.from_example
+    if nowhere:
+        copied = f", {task.from_example:,} of them only in the task's examples" if task.from_example else ""
+        yield f"  {counted(nowhere, 'value')} of {safe(name)} not found in the document{copied}: nightdesk help trust"
+    if task.short:
+        yield f"  {counted(task.short, 'list')} of {safe(name)} may be short: see the column `marked`."
 
 
 def _planned(tally: Tally, summary: Summary) -> Iterator[str]:

@@ -79,11 +79,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A document's row was written. `complete` is False where a chunk failed, a page had no text or a field was cut."""
+    """A document's row was written. `complete` is False where a chunk failed, a page had no text or a field was cut.
+
+    What else of it needs a person's eye is counted.
+    """
 
     task: str
     document: str
     complete: bool
+    not_found: int = 0  # values that stand nowhere in the document
+    from_example: int = 0  # values that stand only in the task's examples
+    short: int = 0  # lists that may have lost items
 
 
 @dataclass(frozen=True, slots=True)

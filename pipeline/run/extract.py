@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from pipeline.confidence import lists_of
 from pipeline.config import EngineSettings
-from pipeline.data import Completeness, Completion, Counts, Document, Extraction, Failure, Prompt, Stop
+from pipeline.data import Completeness, Completion, Counts, Document, Extraction, Failure, Found, Prompt, Stop
 from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder, question_of, with_samples
@@ -173,9 +175,20 @@ class TaskRun:
         pointed = self._settings.grammar == "llguidance"
         vocabulary = self._tokenizer.vocabulary
         answers = gather(self._store, self.task, self._recipe, sha256, vocabulary, pointed=pointed)
-        record, normalised = build_record(answers, self._calibration)
+        others = {
+            path: self._store.list_lengths(self.task.name, path, but=sha256) for path in lists_of(self.task.schema.root)
+        }
+        record, normalised = build_record(answers, self._calibration, others)
         self._store.save_record(self._run_id, record, self._recipe, normalised)
-        return Recorded(self.task.name, sha256, record.state is Completeness.COMPLETE)
+        found = Counter(piece.found for piece in record.evidence)
+        return Recorded(
+            self.task.name,
+            sha256,
+            record.state is Completeness.COMPLETE,
+            not_found=found[Found.NOT_FOUND],
+            from_example=found[Found.FROM_EXAMPLE],
+            short=len(record.short),
+        )
 
     def _text(self, work: Work) -> str:
         """The chunk's text. Chunks of one document come one after the other, so it is fetched once."""

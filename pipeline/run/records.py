@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from pipeline.confidence import Calibration, Signal, agreeing, rated, signals
+from pipeline.confidence import Calibration, Part, Signal, agreeing, rated, short_lists, signals
 from pipeline.data import Chunk, Document, Evidence, Extraction, Record, Vocabulary
 from pipeline.finders import Settled, normalise_at, settle
 from pipeline.finders import normalise as normalise_text
@@ -48,14 +49,21 @@ def _measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary
 
 
 def build_record(
-    answers: Answers, calibration: Calibration | None = None
+    answers: Answers,
+    calibration: Calibration | None = None,
+    others: Mapping[str, Sequence[tuple[int, int]]] = MappingProxyType({}),
 ) -> tuple[Record, Mapping[str, Normalised | None]]:
     """Find where the values of each chunk stand, merge the chunks, and say what the merged values mean.
 
-    The mapping goes from a value's path (`total`, `items[2].price`) to its normal form, None where it has none.
+    `others` says how long the task's lists are in other documents, see `short_lists`. The mapping goes from a value's
+    path (`total`, `items[2].price`) to its normal form, None where it has none.
     """
     task, document = answers.task, answers.document
-    record = merge(document, task.name, task.schema.root, answers.chunks, trace(answers, calibration))
+    evidence = trace(answers, calibration)
+    record = merge(document, task.name, task.schema.root, answers.chunks, evidence)
+    parts = [Part(c, e, pieces) for (c, e), pieces in zip(answers.chunks, evidence, strict=True) if e is not None]
+    short = short_lists(task.schema.root, record.values, parts, len(document.text), others)
+    record = dataclasses.replace(record, short=short)
     settled = _settled(document.text, task.options.day_first)
     places = {e.path: e for e in record.evidence}
     normalised = {

@@ -74,6 +74,31 @@ class Reading(Part):
         )
         return [Evidence(path, quote, Found(found), *rest) for path, quote, found, *rest in rows]
 
+    def marks(self, task: str, row_id: int) -> str:
+        """What a row's values rest on that is no more than a guess; empty where nothing is marked."""
+        row = self._one(f"SELECT marked FROM {quoted(self.tables(task).name)} WHERE id = ?", (row_id,))
+        return "" if row is None else row[0] or ""
+
+    def list_lengths(self, task: str, path: str, *, but: str) -> list[tuple[int, int]]:
+        """The number of items in a list of the task's newest records, and the characters of their documents.
+
+        The document `but` is left out.
+        """
+        if '"' in path:  # SQLite's paths cannot name such a field
+            return []
+        where = "".join(f'."{name}"' for name in path.split("."))
+        return [
+            (int(number), int(length))
+            for number, length in self._all(
+                """SELECT json_array_length(r.answer, :path) AS number,
+                          (SELECT max(p.end_char) FROM _pages p WHERE p.document = r.document)
+                   FROM _records r WHERE r.task = :task AND r.document <> :but AND number IS NOT NULL
+                   ORDER BY r.id DESC LIMIT 100""",
+                {"task": task, "but": but, "path": f"${where}"},
+            )
+            if length
+        ]
+
     def records(self, task: str) -> Iterator[Record]:
         """The records of a task as they were merged: exact values, evidence and conflicts."""
         last = 0
@@ -101,4 +126,5 @@ class Reading(Part):
 
 
 def _conflict(value: Mapping[str, Any]) -> Conflict:
-    return Conflict(value["path"], value["kept"], value["other"], value["chunk"])
+    quotes = value.get("kept_quote", ""), value.get("other_quote", "")  # records of earlier versions have none
+    return Conflict(value["path"], value["kept"], value["other"], value["chunk"], *quotes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from pipeline.data import Record
 from pipeline.errors import SchemaError
@@ -100,7 +101,7 @@ class Results(History):
                     "file": file,
                     "state": record.state.value,
                     "cut": ", ".join(record.cut) or None,
-                    "marked": "; ".join(row.all_marks()) or None,
+                    "marked": "; ".join([*row.all_marks(), *_short(record)]) or None,
                     "gone": int(file is None),
                     "recipe": recipe_id,
                     "schema_version": version,
@@ -129,7 +130,7 @@ class Results(History):
         }
 
     def _insert_record(self, run_id: int, record: Record, recipe_id: str, row_id: int | None) -> int:
-        conflicts = [{"path": c.path, "kept": c.kept, "other": c.other, "chunk": c.chunk} for c in record.conflicts]
+        conflicts = [asdict(conflict) for conflict in record.conflicts]
         row = self._one(
             """INSERT INTO _records (id, task, document, recipe, state, answer, cut, conflicts, run, saved)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
@@ -180,3 +181,9 @@ class Results(History):
                 for e in record.evidence
             ],
         )
+
+
+def _short(record: Record) -> Iterator[str]:
+    """The lists that may be short, as the column `marked` says it."""
+    for one in record.short:
+        yield f"{one.path}: may be short, {one.reason}"

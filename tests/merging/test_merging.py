@@ -80,6 +80,14 @@ def test_each_different_value_is_kept_as_a_conflict_with_its_chunk() -> None:
     assert record.conflicts == (Conflict("a", "b", "c", 2), Conflict("a", "b", "d", 5))
 
 
+def test_a_conflict_keeps_both_quotes() -> None:
+    evidence = [[Evidence("a", "B  b", Found.FOLDED, 1, 5)], [Evidence("a", "C\nc", Found.FOLDED, 11, 14)]]
+
+    record = merge_values(one_field("last"), [{"a": "B b"}, {"a": "C c"}], evidence)
+
+    assert record.conflicts == (Conflict("a", "C c", "B b", 0, "C\nc", "B  b"),)
+
+
 def test_one_amount_in_two_ways_of_writing_is_no_conflict() -> None:
     money, date = one_field(node=Text(type="money")), one_field(node=Text(type="date", extractive=Extractive("date")))
 
@@ -113,7 +121,7 @@ def test_an_object_is_merged_field_by_field() -> None:
 
     assert record.values == {"seller": {"name": "N", "vat": "V"}}
     assert [piece.path for piece in record.evidence] == ["seller.name", "seller.vat"]
-    assert record.conflicts == (Conflict("seller.name", "N", "M", 1),)
+    assert record.conflicts == (Conflict("seller.name", "N", "M", 1, "N", ""),)
 
 
 # -- completeness -----------------------------------------------------------------------------------------------

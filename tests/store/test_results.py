@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.data import Completeness, Conflict, Evidence, Found, Record
+from pipeline.data import Completeness, Conflict, Evidence, Found, Record, ShortList
 from pipeline.errors import AnswerError, SchemaError, TaskError
 from pipeline.schema import Boolean, Choice, Field, List, Number, Object, Text
 from pipeline.store import Normalised
@@ -56,7 +56,7 @@ def test_a_record_comes_back_as_it_was_merged(store, begin, words):
         Completeness.INCOMPLETE,
         ("items[1].price",),
         (Evidence("seller", "S", Found.POINTED, 3, 4, 1, 2, 0.75), Evidence("items[0].name", "x", Found.NOT_FOUND)),
-        (Conflict("seller", "S", {"odd": ["T"]}, 4),),
+        (Conflict("seller", "S", {"odd": ["T"]}, 4, "S", "T t"),),
     )
     store.save_record(night.run, record, night.recipe, {"items[0].price": Normalised(1.0, "EUR", "day first")})
 
@@ -64,6 +64,19 @@ def test_a_record_comes_back_as_it_was_merged(store, begin, words):
     assert store._all("SELECT state, cut, marked FROM invoices") == [
         ("incomplete", "items[1].price", "items[0].price: day first")
     ]
+
+
+def test_a_list_that_may_be_short_is_marked_and_its_length_can_be_asked_for(store, begin, words):
+    night = begin(task="invoices", schema=words.invoice)
+    night.look({"/in/a": "a", "/in/b": "b"})
+    for content, items in (("a", [{"name": "x"}] * 3), ("b", [])):
+        record = Record(night.read(content), "invoices", {"items": items}, short=(ShortList("items", "so it is"),))
+        row = store.save_record(night.run, record, night.recipe, {})
+
+    assert store.marks("invoices", row) == "items: may be short, so it is"
+    lengths = [number for number, _ in store.list_lengths("invoices", "items", but=record.document)]
+    assert lengths == [3]
+    assert store.list_lengths("invoices", "seller", but="") == store.list_lengths("invoices", 'a"b', but="") == []
 
 
 def test_lists_are_child_tables_that_refer_to_their_row(store, begin, words):
