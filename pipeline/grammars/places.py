@@ -16,6 +16,11 @@ from pipeline.schema import Text, ValueType, fold
 
 Window = tuple[int, int]
 
+_LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+_GAP = re.compile(r"\t|\s{2,}|\s*\|\s*")
+_LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
+_BRACKET = re.compile(r"\s*\([^()]*\)\s*\Z")
+
 
 class Places:
     """One chunk's text, folded, and what stands where in it."""
@@ -41,12 +46,35 @@ class Places:
     @cached_property
     def lines(self) -> list[Window]:
         """The lines that hold something."""
-        return self._pieces(re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+"))
+        return self._pieces(_LINE)
 
     @cached_property
     def blocks(self) -> list[Window]:
         """Runs of lines without an empty one between them."""
         return self._pieces(re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+"))
+
+    @cached_property
+    def line_parts(self) -> list[tuple[list[int], list[int]]]:
+        """Where a value may begin, and where it may end, in each of `lines`: at its ends, at a wide gap, around a
+        label ("Tel: "), and before brackets that end it."""
+        parts = []
+        for match in _LINE.finditer(self._source):
+            low, high = self._window(match.start(), match.end())
+            if low == high:
+                continue
+            line, starts, ends = match.group(), [match.start()], [match.end()]
+            for gap in _GAP.finditer(line):
+                ends.append(match.start() + gap.start())
+                starts.append(match.start() + gap.end())
+            for label in _LABEL.finditer(line):
+                ends.append(match.start() + label.start())
+                starts.append(match.start() + label.end())
+            if bracket := _BRACKET.search(line):
+                ends.append(match.start() + bracket.start())
+            begins = {self._window(at, match.end())[0] for at in starts}
+            stops = {self._window(match.start(), at)[1] for at in ends}
+            parts.append((sorted(at for at in begins if at < high), sorted(at for at in stops if at > low)))
+        return parts
 
     def _pieces(self, pattern: re.Pattern[str]) -> list[Window]:
         found = (self._window(match.start(), match.end()) for match in pattern.finditer(self._source))

@@ -1,6 +1,6 @@
 """Extractive fields: a grammar whose values point into the chunk, written in llguidance's dialect of Lark.
 
-A value is a run of whole words of the folded text, a run of whole lines, or one of the spans that the finder of its
+A value is a run of whole words of the folded text, a run of lines, or one of the spans that the finder of its
 type accepts. Objects are written out with the fixed separators; what is generated freely stays `%json`.
 
 A list with `in_order` is written an item at a time: a grammar that reaches it ends behind the next item, and
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
@@ -247,33 +248,34 @@ class _Writer:
         return name
 
     def _lines(self, name: str, limit: int, window: Window) -> bool:
-        """Runs of whole lines: each line, with the next ones behind it as far as the limit goes."""
-        lines = [line for line in self.places.lines if window[0] <= line[0] and line[1] <= window[1]]
+        """Runs of lines: from each place where a value may begin, on to the ends within the limit."""
         text, runs = self.places.text, []
-        for first, (start, end) in enumerate(lines):
-            last = first
-            while last + 1 < len(lines) and last - first < MAX_LINES - 1 and lines[last + 1][1] - start <= limit:
-                last += 1
+        for start, ends in self._reach(limit, window):
             run = ""
-            for at in range(last, first, -1):
-                run = f"({_literal(_inner(text[lines[at - 1][1] : lines[at][1]]))} {run})?"
-            if end - start <= limit:
-                runs.append(f"{_literal(_inner(text[start:end]))} {run}".strip())
+            for before, end in reversed(list(pairwise([start, *ends]))):
+                run = f"{_literal(_inner(text[before:end]))} {run}".strip()
+                run = f"({run})?" if before != start else run
+            runs.append(run)
         if runs:
             self.rules.append(f'{name}: "\\"" ({" | ".join(dict.fromkeys(runs))}) "\\""')
         return bool(runs)
 
     def _runs(self, limit: int, window: Window) -> list[str]:
         """What the rule of `_lines` accepts, one by one; nothing where the lines are too many to compare."""
-        lines = [line for line in self.places.lines if window[0] <= line[0] and line[1] <= window[1]]
-        if len(lines) > RANKED_LINES:
+        if len(self.places.lines) > RANKED_LINES:
             return []
-        return [
-            self.places.text[start:end]
-            for first, (start, _) in enumerate(lines)
-            for _, end in lines[first : first + MAX_LINES]
-            if end - start <= limit
-        ]
+        return [self.places.text[start:end] for start, ends in self._reach(limit, window) for end in ends]
+
+    def _reach(self, limit: int, window: Window) -> list[tuple[int, list[int]]]:
+        """Every place where a run of lines may begin, with its ends in this line and the next ones."""
+        lines = self.places.line_parts
+        reach = []
+        for number, (starts, _) in enumerate(lines):
+            ends = [end for _, stops in lines[number : number + MAX_LINES] for end in stops if end <= window[1]]
+            for start in starts:
+                if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
+                    reach.append((start, within))
+        return reach
 
     def _run_of_words(self, name: str, limit: int, window: Window) -> None:
         words = self.places.words_in(window)

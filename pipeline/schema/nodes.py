@@ -40,8 +40,9 @@ class Extractive(_Annotation):
     """Marks a string field as copied from the document.
 
     Pydantic: `total: Annotated[str, Extractive("money")]`. JSON Schema: `"x-nightdesk": {"type": "money"}`.
-    `type` narrows what may be pointed at; `unit="line"` holds the value to whole lines, and so
-    does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address).
+    `type` narrows what may be pointed at; `unit="line"` holds the value to lines, and so
+    does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address). A run may
+    leave out a label before it ("Supplier: "), what stands apart, and brackets at its end.
     """
 
     type: ValueType = "text"

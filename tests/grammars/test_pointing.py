@@ -135,6 +135,20 @@ def test_a_line_value_is_a_run_of_whole_lines():
     assert not accepts(task, SHOP, answer("Quay Parade Whitby YO21"))
 
 
+def test_a_line_value_may_leave_out_a_label_a_number_in_brackets_and_what_stands_apart():
+    task = schema(unit="line")
+    text = "Supplier: ACME (M) BHD (12-X)\nKUALA LUMPUR, TEL: 03-40  FAX: 7\n(TESCO)\nat 13:30 h"
+
+    assert accepts(task, text, answer("ACME (M) BHD"))
+    assert accepts(task, text, answer("Supplier: ACME (M) BHD (12-X)"))
+    assert accepts(task, text, answer("ACME (M) BHD (12-X) KUALA LUMPUR,"))
+    assert accepts(task, text, answer("03-40"))
+    assert accepts(task, text, answer("(TESCO)"))
+    assert not accepts(task, text, answer("ACME"))
+    assert not accepts(task, text, answer("LUMPUR,"))
+    assert not accepts(task, text, answer("30 h"))
+
+
 def test_a_typed_value_is_a_span_of_its_type_and_the_spans_are_candidates():
     task = schema(type="date")
     assert accepts(task, SHOP, answer("12/07/2024"))
