@@ -9,6 +9,7 @@ and `quote` is exactly what stands there.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -364,17 +365,7 @@ def _choose(leaves: Sequence[_Leaf], schema: Object, text: str) -> None:
 
 
 def _unnumbered(path: str) -> str:
-    return "".join("[]" if piece.startswith("[") else piece for piece in _split_indexes(path))
-
-
-def _split_indexes(path: str) -> Iterator[str]:
-    rest = path
-    while "[" in rest:
-        head, _, rest = rest.partition("[")
-        number, _, rest = rest.partition("]")
-        yield head
-        yield f"[{number}]"
-    yield rest
+    return re.sub(r"\[\d+\]", "[]", path)
 
 
 def _first_free(places: Sequence[Place], taken: Collection[Place], floor: int) -> Place:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.data import ConstraintSpec, Prompt, Segment, Thought, fingerprint
-from pipeline.errors import ModelDoesNotFit, PromptTooLong, TaskError
+from pipeline.errors import ModelDoesNotFit, TaskError
 from pipeline.models import TokenizerLike
 from pipeline.prompting.formats import FORMATS
 from pipeline.prompting.tasks import Task
@@ -139,15 +139,6 @@ class PromptBuilder:
                 f"Task {self.task.name}: prefix {fixed:,} + chunk {options.chunk_tokens:,} + {thought}answer "
                 f"{options.max_answer_tokens:,} tokens = {self.most_tokens:,}, and the context holds {n_ctx:,}.",
                 hint="Use a larger context, fewer or shorter examples, or smaller chunk_tokens in the task.",
-            )
-
-    def check_prompt(self, prompt: Prompt, n_ctx: int) -> None:
-        """Raise PromptTooLong where this prompt and its answer would not fit."""
-        if prompt.length + prompt.most_output > n_ctx:
-            raise PromptTooLong(
-                f"The prompt has {prompt.length:,} tokens and the answer may take {prompt.most_output:,}; "
-                f"the context holds {n_ctx:,}.",
-                hint="Use a larger context or smaller chunk_tokens in the task.",
             )
 
     def describe(self, chunk_text: str) -> tuple[Shown, ...]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ModelDoesNotFit, PromptTooLong, TaskError
+from pipeline.errors import ModelDoesNotFit, TaskError
 from pipeline.models.byte_tokenizer import ASSISTANT, BOS, END, SYSTEM, USER, ByteTokenizer
 from pipeline.models.locate import find_model
 from pipeline.models.tokenizer import Tokenizer
@@ -198,11 +198,6 @@ def test_what_does_not_fit_is_said_before_and_never_cut(tasks: Tasks) -> None:
     builder.check_fits(builder.most_tokens)
     with pytest.raises(ModelDoesNotFit, match=r"Task bills: prefix .* chunk 2,000 \+ answer 512 tokens"):
         builder.check_fits(builder.most_tokens - 1)
-
-    prompt = builder.prompt("x" * 100, "key")
-    builder.check_prompt(prompt, prompt.length + 512)
-    with pytest.raises(PromptTooLong):
-        builder.check_prompt(prompt, prompt.length + 511)
 
 
 def test_a_full_chunk_makes_the_longest_prompt(tasks: Tasks) -> None:
