@@ -77,6 +77,9 @@ class _Answer:
             for path in _prefixes(cut):
                 self.cut_below.setdefault(path, []).append(cut)
 
+    def at(self, path: str) -> Evidence | None:
+        return next((piece for piece in self.by_path.get(path, ()) if piece.path == path), None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
