@@ -46,6 +46,8 @@ class Shape(Settings):
     gpu_layers: int | None = Field(None, ge=-1, description="-1: all; default: what the GPU's free memory holds")
     allow_swap: bool = Field(False, description="start although the memory is too small, and swap")
     forced_tokens: bool = True
+    replicas: int = Field(1, ge=1, le=32, description="engine processes; fewer where the memory asks for it")
+    passive: bool = Field(False, description="threads sleep while they wait, for machines that others use too")
 
 
 class EngineSettings(Settings):

@@ -40,6 +40,9 @@ def fit(
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="With an adapter; may be repeated.")
     ] = None,
+    replicas: Annotated[
+        int, typer.Option(min=1, max=32, metavar="N", help="Engine processes that share the work.")
+    ] = 1,
 ) -> int:
     """Say whether a model fits the free memory without swapping, and otherwise what would make it fit.
 
@@ -71,7 +74,7 @@ def fit(
     named = [Lora.model_validate(each) for each in lora or []]
     laid_over = total_bytes([check_adapter(each.path, each.scale, header) for each in named])
     with dry_runs() as dry:
-        return _one(header, _need(tasks or [], header), here, _with(laid_over, dry))
+        return _one(header, _need(tasks or [], header), here, _with(laid_over, dry), replicas)
 
 
 def _with(adapters: int, measure: Measure) -> Measure:
@@ -79,7 +82,7 @@ def _with(adapters: int, measure: Measure) -> Measure:
 
     def measured(header: Header, sizes: Sizes) -> Memory:
         memory = measure(header, sizes)
-        return replace(memory, weights=memory.weights + adapters)
+        return replace(memory, weights=memory.weights + adapters, repacked=memory.repacked + adapters)
 
     return measured
 
@@ -101,7 +104,7 @@ def _need(tasks: list[str], header: Header) -> _Need:
     )
 
 
-def _one(header: Header, need: _Need, here: Machine, measure: Measure) -> int:
+def _one(header: Header, need: _Need, here: Machine, measure: Measure, replicas: int) -> int:
     """One model: its memory by purpose, then yes or what would help. Exit code 4 where it does not fit."""
     from pipeline.config import Shape
     from pipeline.engines.shape import SLOTS, resolve, usable
@@ -115,7 +118,7 @@ def _one(header: Header, need: _Need, here: Machine, measure: Measure) -> int:
         except ModelDoesNotFit:
             return None
 
-    found = tried(Shape())
+    found = tried(Shape(replicas=replicas))
     shown = found or resolve(
         Shape(slots=1, allow_swap=True), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
     )
@@ -126,7 +129,8 @@ def _one(header: Header, need: _Need, here: Machine, measure: Measure) -> int:
         ("cache", f"{_gib(memory.cache)} ({shown.sizes.cells:,} cells of {shown.sizes.kv_type})"),
         ("computing", _gib(memory.compute + memory.outputs)),
         ("program", _gib(memory.program)),
-        ("together", f"{_gib(memory.total)}, {'by llama.cpp itself' if memory.exact else 'by formula'}"),
+        *([("processes", f"{shown.replicas}: all but the mapped weights is each one's own")] if replicas > 1 else []),
+        ("together", f"{_gib(memory.of(shown.replicas))}, {'by llama.cpp itself' if memory.exact else 'by formula'}"),
         ("free", f"{_gib(here.free_memory)}, of which {_gib(usable(here))} can be used without swapping"),
     ]
     for name, value in rows:
@@ -134,6 +138,8 @@ def _one(header: Header, need: _Need, here: Machine, measure: Measure) -> int:
     if found is not None:
         fewer = f" ({SLOTS} would be of use; more memory would help)" if found.slots < SLOTS else ""
         answers = screen.counted(found.slots, "answer")
+        if found.replicas < replicas:
+            screen.out(f"Only {found.replicas} of {replicas} processes would be started.")
         screen.out(f"Fits without swapping, with {answers} written at the same time{fewer}.")
         return 0
     screen.out("Does not fit without swapping, even with one answer at a time. What would help, least harm first:")

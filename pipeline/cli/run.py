@@ -43,6 +43,7 @@ def run(
     slots: Annotated[int | None, typer.Option(metavar="N", help="Answers written at the same time.")] = None,
     context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Default: the physical cores.")] = None,
+    replicas: Annotated[int | None, typer.Option(metavar="N", help="Engine processes that share the work.")] = None,
     allow_swap: Annotated[
         bool, typer.Option("--allow-swap", help="Start although the model does not fit the memory. Very slow.")
     ] = False,
@@ -93,6 +94,7 @@ def run(
         ("engine", "shape", "slots"): slots,
         ("engine", "shape", "context"): context,
         ("engine", "shape", "threads"): threads,
+        ("engine", "shape", "replicas"): replicas,
         ("engine", "shape", "allow_swap"): allow_swap or None,
         ("night", "until"): until,
         ("night", "max_duration"): max_duration,

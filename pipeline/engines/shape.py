@@ -47,6 +47,7 @@ class Resolved:
     forks: int
     fork_cells: int
     sizes: Sizes
+    replicas: int = 1  # processes of this shape
 
 
 def less(machine: Machine, taken: int) -> Machine:
@@ -78,6 +79,7 @@ def resolve(
 ) -> Resolved:
     """Fill in what the user left open: as many slots as are of use, and fewer where the memory asks for it.
 
+    Several replicas are each of this shape and share the cores; where they do not all fit, there are fewer.
     `prefix` is the number of shared tokens over all tasks, `longest` the most tokens of one prompt and its answer
     without its prefix, `ranked` whether a task scores alternatives. Raises ModelDoesNotFit when one prompt does not
     fit, or when it would make the machine swap and `shape.allow_swap` is off.
@@ -93,7 +95,7 @@ def resolve(
             hint="Raise `context`, or lower chunk_tokens in the task.",
         )
 
-    def made(slots: int, cells: int) -> Resolved:
+    def made(slots: int, cells: int, replicas: int = 1) -> Resolved:
         slots = min(slots, max(1, (cells - fixed) // 64), MOST_SEQUENCES - HOLDERS - forks)
         sequences = HOLDERS + slots + forks
         sizes = Sizes(
@@ -102,27 +104,29 @@ def resolve(
             max_batch=BATCH,
             max_outputs=sequences,
             ubatch=shape.ubatch,
-            threads=shape.threads or machine.cores,
+            threads=shape.threads or max(1, machine.cores // replicas),
             kv_type=shape.kv_type,
             flash_attention=shape.flash_attention,
-            gpu_layers=_gpu_layers(shape, header, machine, cells),
+            gpu_layers=_gpu_layers(shape, header, machine, cells, replicas),
         )
-        return Resolved(slots, forks, fork_cells, sizes)
+        return Resolved(slots, forks, fork_cells, sizes, replicas)
 
     room = usable(machine)
-    slots = shape.slots or SLOTS
-    while True:
-        lowest = _padded(shape.context or least)
-        cells = _most(
-            lowest,
-            _pool(shape, least, fixed + slots * longest, allowed.most_cells),
-            lambda cells, slots=slots: measure(header, made(slots, cells).sizes).total <= room,  # type: ignore[misc]
-        )
-        if cells is not None:
-            return made(slots, cells)
-        if slots == 1:
-            break
-        slots //= 2
+    lowest = _padded(shape.context or least)
+
+    def fitted(slots: int, replicas: int) -> Resolved | None:
+        def fits(cells: int) -> bool:
+            return measure(header, made(slots, cells, replicas).sizes).of(replicas) <= room
+
+        cells = _most(lowest, _pool(shape, least, fixed + slots * longest, allowed.most_cells), fits)
+        return None if cells is None else made(slots, cells, replicas)
+
+    for replicas in range(shape.replicas, 0, -1):
+        slots = shape.slots or SLOTS
+        while slots:
+            if (found := fitted(slots, replicas)) is not None:
+                return found
+            slots //= 2
     if shape.allow_swap:
         return made(shape.slots or 1, lowest)
     need = measure(header, made(1, lowest).sizes).total
@@ -160,10 +164,11 @@ def _most(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
     return low
 
 
-def _gpu_layers(shape: Shape, header: Header, machine: Machine, cells: int) -> int:
+def _gpu_layers(shape: Shape, header: Header, machine: Machine, cells: int, replicas: int) -> int:
     if shape.gpu_layers is not None:
         return shape.gpu_layers
-    return layers_on_gpu(header, machine.free_vram, cells=cells, kv_type=shape.kv_type) if machine.free_vram else 0
+    vram = machine.free_vram // replicas
+    return layers_on_gpu(header, vram, cells=cells, kv_type=shape.kv_type) if vram else 0
 
 
 def layers_on_gpu(header: Header, free_vram: int, *, cells: int, kv_type: str) -> int:

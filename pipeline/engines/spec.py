@@ -28,6 +28,7 @@ class EngineSpec:
     shape: Resolved
     forced_tokens: bool = True
     adapters: tuple[tuple[Path, float], ...] = ()  # LoRA files and their scales
+    passive: bool = False  # threads that wait sleep; for a machine that others use too
 
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""

@@ -8,6 +8,7 @@ the context. Knows nothing of tasks or machines.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from pipeline.models.gguf import Header
 
 KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}  # bytes an element
 PROGRAM = 68 << 20  # measured: the process and its libraries without what they load
+# Types that llama.cpp computes with as they lie in the file (ggml-cpu/repack.cpp); others it may copy in another order
+_MAPPED = re.compile(r"F32|F16|BF16|Q4_1|Q5_[01]")
 _STATE = 4  # bytes of an element of a recurrent state, always F32
 _FULL_ATTENTION_INTERVAL = 4  # llama.cpp's default where the file does not say
 
@@ -44,17 +47,26 @@ class Memory:
     outputs: int  # logits on their way to us
     program: int = PROGRAM
     exact: bool = False
+    repacked: int = 0  # of the weights: what each further process may hold for itself
 
     @property
     def total(self) -> int:
         """Everything together."""
         return self.weights + self.cache + self.compute + self.outputs + self.program
 
+    def of(self, processes: int) -> int:
+        """Everything together for so many processes. The file is mapped once; what is repacked is each one's own."""
+        each = self.repacked + self.cache + self.compute + self.outputs + self.program
+        return self.total + (processes - 1) * each
+
 
 def estimate(header: Header, sizes: ContextSizes) -> Memory:
     """The formula."""
     cache = sizes.cells * cell_bytes(header, sizes.kv_type) + sizes.max_sequences * state_bytes(header)
-    return Memory(header.tensor_bytes, int(cache), _compute(header, sizes), output_bytes(header, sizes))
+    repacked = 0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes
+    return Memory(
+        header.tensor_bytes, int(cache), _compute(header, sizes), output_bytes(header, sizes), repacked=repacked
+    )
 
 
 def output_bytes(header: Header, sizes: ContextSizes) -> int:

@@ -79,7 +79,7 @@ class FileModel:
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
-        offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters))
+        offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters) * settings.shape.replicas)
         wanted, notes = self._allowed(settings, offered.cores)
         shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
         spec = EngineSpec(
@@ -87,12 +87,17 @@ class FileModel:
             settings.engine,
             settings.grammar,
             shape,
-            settings.shape.forced_tokens,
+            wanted.forced_tokens,
             tuple((adapter.path, adapter.scale) for adapter in self._adapters),
+            passive=wanted.passive,
         )
         sizes = shape.sizes
         slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
         said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
+        if wanted.replicas > 1:
+            said.append(replicas_in_words(shape.replicas, wanted.replicas))
+        if wanted.passive:
+            said.append("waiting threads sleep")
         if sizes.gpu_layers:
             said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
         said += [f"adapter {adapter.path.name} at {adapter.scale:g}" for adapter in self._adapters]
@@ -119,10 +124,16 @@ def shape_for(shape: Shape, header: Header, offered: Machine, *, prefix: int, lo
     asked = partial(resolve, shape, header, offered, prefix=prefix, longest=longest, ranked=ranked)
     with suppress(ModelDoesNotFit):
         resolved = asked()
-        if estimate(header, resolved.sizes).total < usable(offered) / 2:
+        if estimate(header, resolved.sizes).of(resolved.replicas) < usable(offered) / 2:
             return resolved
     with dry_runs() as dry:
         return asked(measure=dry)
+
+
+def replicas_in_words(number: int, wanted: int) -> str:
+    """How many engine processes there are, and why not as many as were asked for."""
+    processes = f"{number} process{'es' * (number > 1)}"
+    return processes if number == wanted else f"{processes} of {wanted}: the free memory holds no more"
 
 
 def llama_cpp_version() -> str:
@@ -131,7 +142,7 @@ def llama_cpp_version() -> str:
 
 
 class ScriptedModel:
-    """See SCRIPTED. Its engine runs in this process: it cannot crash, and tests start it often."""
+    """See SCRIPTED. One replica of its engine runs in this process: it cannot crash, and tests start it often."""
 
     name = SCRIPTED
     sha256 = "0" * 64
@@ -147,6 +158,9 @@ class ScriptedModel:
         forks, fork_cells = (FORKS, FORK_CELLS) if ranked else (0, 0)
         sequences = HOLDERS + slots + forks
         sizes = Sizes(prefix + slots * longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1)
-        shape = Resolved(slots, forks, fork_cells, sizes)
+        shape = Resolved(slots, forks, fork_cells, sizes, settings.shape.replicas)
         spec = EngineSpec(None, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
-        return spec.build(), f"scripted, {slots} slots"
+        said = f"scripted, {slots} slots"
+        if settings.shape.replicas == 1:
+            return spec.build(), said
+        return ChildEngine(spec), f"{said}; {replicas_in_words(shape.replicas, settings.shape.replicas)}"

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,18 +45,27 @@ _PYTHON = re.compile(rb'^  File "(?:[^"\n]*?/)??((?:[\w.-]+/)?[\w.-]+\.py)", lin
 
 
 class Supervised:
-    """A child process that runs `target(channel, *args)`. `memory` limits its private writable memory, in bytes.
+    """A child process that runs `target(channel, *args)`. `memory` limits its private writable memory, in bytes;
+    `environment` is added to ours, for libraries that read it when they are loaded.
 
     `target` and `args` are pickled: a target is a function of a module that can be imported. `recv` raises
     NightdeskErrors that the child raised, ChildFailed for any other error of its, ChildDied and ChildHung.
     """
 
-    def __init__(self, target: Callable[..., None], *args: object, name: str, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        target: Callable[..., None],
+        *args: object,
+        name: str,
+        memory: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if target.__module__ == "__main__":
             raise ValueError("a child cannot import its target from __main__")
         self.name = name
         self._target = (target, args)
         self._memory = memory
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._messages = self._bytes = 0
         self._seconds = 0.0  # ours
@@ -93,6 +102,7 @@ class Supervised:
                 stdout=output,
                 stderr=output,
                 pass_fds=[theirs.fileno()],
+                env=os.environ | self._environment,
                 start_new_session=True,  # no terminal to write to, no Ctrl-C
             )
         except OSError as error:

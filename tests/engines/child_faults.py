@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pipeline.batching import Halt
 from pipeline.data import Completion, Prompt
 from pipeline.engines import Engine, never
-from pipeline.engines.child import serve
+from pipeline.engines.serving import serve
 from pipeline.engines.spec import EngineSpec
 from pipeline.supervise import Channel
 
-ABORT, HANG, BUG = b"#abort#", b"#hang#", b"#bug#"
+ABORT, HANG, BUG, SLOW = b"#abort#", b"#hang#", b"#bug#", b"#slow#"
 
 
 class Faulty:
@@ -21,6 +21,7 @@ class Faulty:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._slow = False
 
     @property
     def calls(self) -> int:
@@ -30,7 +31,12 @@ class Faulty:
         self._engine.close()
 
     def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
-        return self._engine.run(map(self._look, prompts), should_stop)
+        def slow() -> Halt:
+            if self._slow:
+                time.sleep(0.3)
+            return should_stop()
+
+        return self._engine.run(map(self._look, prompts), slow)
 
     def _look(self, prompt: Prompt) -> Prompt:
         text = bytes(t for segment in prompt.segments for t in segment.tokens if t < 256)
@@ -38,6 +44,7 @@ class Faulty:
             os.abort()
         if HANG in text:
             time.sleep(3600)
+        self._slow = self._slow or SLOW in text
         if BUG in text:
             raise ValueError("a secret of the document")
         return prompt

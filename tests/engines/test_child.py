@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.batching import Halt
-from pipeline.data import ConstraintSpec, Prompt, Segment, Stop
-from pipeline.engines import child as child_module
-from pipeline.engines.child import ChildEngine
+from pipeline.data import Completion, ConstraintSpec, Prompt, Segment, Stop
+from pipeline.engines import replica as replica_module
+from pipeline.engines.child import AHEAD, ChildEngine
+from pipeline.engines.replica import Replica
+from pipeline.engines.serving import serve
 from pipeline.engines.shape import Resolved
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import ChildFailed, ModelFileError
-from pipeline.supervise import Supervised
 
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string", "maxLength": 12}, "b": {"type": "boolean"}}}'
 SPEC = EngineSpec(None, "batched", "llguidance", Resolved(3, 0, 0, Sizes(2048, 16, 256, 64, 256, threads=1)))
@@ -37,8 +41,7 @@ def engine() -> Iterator[ChildEngine]:
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildEngine]:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     faults = importlib.import_module("child_faults")
-    engine = ChildEngine(SPEC)
-    engine._child = Supervised(faults.serve_faulty, SPEC, name="engine")
+    engine = ChildEngine(SPEC, target=faults.serve_faulty)
     yield engine
     engine.close()
     sys.modules.pop("child_faults")
@@ -70,7 +73,7 @@ def test_prompts_are_pulled_only_a_little_ahead(engine: ChildEngine) -> None:
 
     run = engine.run(source())
     next(run)
-    assert len(pulled) <= SPEC.shape.slots + child_module.AHEAD + 1
+    assert len(pulled) <= SPEC.shape.slots + AHEAD + 1
     run.close()
 
 
@@ -87,9 +90,9 @@ def test_an_item_that_aborts_the_engine_is_poison_and_the_others_are_answered(fa
 def test_a_child_that_hangs_is_ended_and_its_work_done_again(
     faulty: ChildEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child_module, "LOADING", 4.0)
-    monkeypatch.setattr(child_module, "LEAST_PATIENCE", 1.0)
-    monkeypatch.setattr(child_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(replica_module, "LOADING", 4.0)
+    monkeypatch.setattr(replica_module, "LEAST_PATIENCE", 1.0)
+    monkeypatch.setattr(replica_module, "PATIENCE", 0.0)
     prompts = [prompt(i, b"#hang#" if i == 2 else b"text") for i in range(4)]
     done = {c.work_key: c.stop for c in faulty.run(prompts)}
     assert done == {"key-0": Stop.END, "key-1": Stop.END, "key-2": Stop.POISON, "key-3": Stop.END}
@@ -106,7 +109,7 @@ def test_draining_ends_with_what_was_begun(engine: ChildEngine) -> None:
     done: list[str] = []
     for completion in engine.run((prompt(i) for i in range(500)), lambda: Halt.DRAIN if done else Halt.NO):
         done.append(completion.work_key)
-    assert 1 <= len(done) <= 1 + 2 * (SPEC.shape.slots + child_module.AHEAD)
+    assert 1 <= len(done) <= 1 + 2 * (SPEC.shape.slots + AHEAD)
     prompts = [prompt(i) for i in range(3)]
     assert {c.work_key: c.tokens for c in engine.run(prompts)} == in_process(prompts)
 
@@ -127,3 +130,123 @@ def test_what_is_wrong_with_the_model_arrives_as_itself(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError):
         list(engine.run([prompt(0)]))
     engine.close()
+
+
+# --- several processes
+
+
+@pytest.fixture
+def replicas(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], ChildEngine]]:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    faults = importlib.import_module("child_faults")
+    made: list[ChildEngine] = []
+
+    def make(number: int) -> ChildEngine:
+        spec = dataclasses.replace(SPEC, shape=dataclasses.replace(SPEC.shape, replicas=number))
+        made.append(ChildEngine(spec, target=faults.serve_faulty))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+    sys.modules.pop("child_faults")
+
+
+def test_replicas_answer_what_one_engine_answers_and_all_of_them_work(
+    replicas: Callable[[int], ChildEngine],
+) -> None:
+    engine = replicas(3)
+    prompts = [prompt(i) for i in range(60)]
+    answers = {c.work_key: c.tokens for c in engine.run(prompts)}
+    assert answers == in_process(prompts)
+    assert all(replica.calls for replica in engine._replicas)
+    again = [prompt(i) for i in range(60, 65)]
+    assert {c.work_key: c.tokens for c in engine.run(again)} == in_process(again)
+
+
+def test_a_killed_replica_loses_nothing_and_the_others_go_on(replicas: Callable[[int], ChildEngine]) -> None:
+    engine = replicas(2)
+    prompts = [prompt(i) for i in range(60)]
+    answers = {}
+    for completion in engine.run(prompts):
+        assert completion.work_key not in answers
+        answers[completion.work_key] = completion.tokens
+        if len(answers) == 10:
+            os.kill(engine._replicas[0].child._started().pid, signal.SIGKILL)
+    assert answers == in_process(prompts)
+    assert [replica.retired for replica in engine._replicas] == [True, False]
+
+
+def test_the_last_replica_is_started_again(replicas: Callable[[int], ChildEngine]) -> None:
+    engine = replicas(2)
+    prompts = [prompt(i) for i in range(40)]
+    answers = {}
+    for completion in engine.run(prompts):
+        answers[completion.work_key] = completion.tokens
+        if len(answers) in (5, 20):
+            os.kill(engine._living()[0].child._started().pid, signal.SIGKILL)
+    assert answers == in_process(prompts)
+    assert engine.restarts == 1
+
+
+def test_an_item_that_aborts_replicas_is_poison_and_the_others_are_answered(
+    replicas: Callable[[int], ChildEngine],
+) -> None:
+    engine = replicas(2)
+    prompts = [prompt(i, b"#abort#" if i == 5 else b"text") for i in range(30)]
+    done = {c.work_key: c for c in engine.run(prompts)}
+    assert [key for key, c in done.items() if c.stop is Stop.POISON] == ["key-5"]
+    innocent = {k: v for k, v in in_process(prompts).items() if k != "key-5"}
+    assert {k: c.tokens for k, c in done.items() if k != "key-5"} == innocent
+    assert engine.restarts == 3
+
+
+def test_what_was_in_two_crashes_has_nothing_beside_it_in_its_process(
+    replicas: Callable[[int], ChildEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = []
+    recover = ChildEngine._recover
+
+    def spy(self: ChildEngine, replica: Replica, *args: object) -> Iterator[Completion]:
+        beside.append(len(replica.prompts))
+        return recover(self, replica, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ChildEngine, "_recover", spy)
+    list(replicas(2).run([prompt(i, b"#abort#" if i == 3 else b"text") for i in range(40)]))
+    assert len(beside) == 3
+    assert beside[2] == 1
+
+
+def test_the_work_that_a_slow_replica_has_not_begun_goes_to_the_others(
+    replicas: Callable[[int], ChildEngine],
+) -> None:
+    engine = replicas(2)
+    prompts = [prompt(i, b"#slow#" if i == 0 else b"text") for i in range(40)]
+    order = [c.work_key for c in engine.run(prompts)]
+    assert sorted(order) == sorted(p.work_key for p in prompts)
+    assert engine._replicas[0].asked
+    assert engine._replicas[0].calls < engine._replicas[1].calls
+
+
+def test_a_prompt_goes_where_its_document_is_unless_too_much_waits_there() -> None:
+    here, there = (Replica(SPEC, serve) for _ in range(2))
+    here.child.send = there.child.send = lambda message: None  # type: ignore[method-assign]
+    document = Segment.of(list(b"x" * 100), shared=True)
+
+    def question(number: int) -> Prompt:
+        return Prompt(f"key-{number}", (document, Segment.of(list(b"what?"))), ConstraintSpec(SCHEMA), 20)
+
+    here.send(question(0), answer=20)
+    assert here.load == 125
+    assert here.cost(question(1), 20) == 25
+    assert there.cost(question(1), 20) == 125
+    here.send(question(1), answer=20)
+    assert here.load + here.cost(question(2), 20) > there.load + there.cost(question(2), 20)
+
+
+def test_draining_replicas_ends_with_what_was_begun(replicas: Callable[[int], ChildEngine]) -> None:
+    engine = replicas(2)
+    done: list[str] = []
+    for completion in engine.run((prompt(i) for i in range(500)), lambda: Halt.DRAIN if done else Halt.NO):
+        done.append(completion.work_key)
+    assert 1 <= len(done) <= 1 + 4 * (SPEC.shape.slots + AHEAD)

@@ -126,6 +126,26 @@ def test_what_llama_cpp_measures_wins_over_the_formula() -> None:
     assert asked
 
 
+@pytest.mark.parametrize(("kind", "copies"), [("F16", 1), ("Q4_K_M", 3)])
+def test_replicas_count_what_each_process_holds_for_itself(kind: str, copies: int) -> None:
+    header = replace(HEADER, quantisation=kind)
+    shape = resolve(Shape(replicas=3, slots=2), header, MUCH, prefix=100, longest=200, ranked=False)
+    memory = estimate(header, shape.sizes)
+
+    assert (shape.replicas, shape.sizes.threads) == (3, 1)
+    own = memory.cache + memory.compute + memory.outputs + memory.program
+    assert memory.of(3) == copies * header.tensor_bytes + 3 * own
+    assert memory.of(1) == memory.total
+
+
+def test_where_the_memory_does_not_hold_all_replicas_there_are_fewer() -> None:
+    machine = Machine(4, 8 * GIB)
+    shape = resolve(Shape(replicas=4), HEADER, machine, prefix=1000, longest=700, ranked=False)
+
+    assert shape.replicas == 2
+    assert estimate(HEADER, shape.sizes).of(2) <= usable(machine)
+
+
 def test_a_quantised_cache_holds_more() -> None:
     machine = Machine(4, 5 * GIB)
     pools = [

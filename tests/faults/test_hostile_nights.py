@@ -20,7 +20,6 @@ from pipeline.models.byte_tokenizer import ASSISTANT, BOS, END, SYSTEM, USER
 from pipeline.prompting import PromptBuilder
 from pipeline.run import Event, Failed, Recorded, run
 from pipeline.store import Store
-from pipeline.supervise import Supervised
 
 SCHEMA = {
     "type": "object",
@@ -120,9 +119,7 @@ def test_a_document_that_aborts_the_engine_is_poison_and_the_others_are_done(tmp
     import child_faults
 
     def in_a_child(spec: EngineSpec) -> ChildEngine:
-        engine = ChildEngine(spec)
-        engine._child = Supervised(child_faults.serve_faulty, spec, name="engine")
-        return engine
+        return ChildEngine(spec, target=child_faults.serve_faulty)
 
     monkeypatch.setattr(EngineSpec, "build", in_a_child)
     events, answers = night(tmp_path, {**INNOCENT, "poison.txt": "A letter that says #abort# to the engine."})

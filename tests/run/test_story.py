@@ -14,7 +14,7 @@ from pipeline.batching import Halt
 from pipeline.config import Job, JobTask, Sampling, Shape
 from pipeline.data import Completion, Counts, Document, Page, Prompt, Record, Stop, fingerprint
 from pipeline.errors import JobError
-from pipeline.run import Answered, Event, FileRead, ModelChanged, Recorded, _Run, run
+from pipeline.run import Answered, Event, FileRead, ModelChanged, Opened, Recorded, _Run, run
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake
 from pipeline.run.model import ScriptedModel
@@ -537,6 +537,21 @@ def hide(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 # --- the answers
+
+
+@pytest.mark.parametrize("engine", ["batched", "naive"])
+def test_several_replicas_write_the_same_tables(nights, engine):
+    nights.letters(20)
+    nights.write("long.txt", long_letter())
+    nights.run()
+    alone = [nights.sql(query) for query in TABLES]
+    nights.database.unlink()
+
+    outcome = nights.run(engine=engine, shape=Shape(replicas=2))
+
+    assert [nights.sql(query) for query in TABLES] == alone
+    assert "2 processes" in outcome.all(Opened)[-1].shape
+    assert nights.run().answered == 0  # replicas are no part of what an answer is
 
 
 def test_the_naive_engine_writes_the_same_tables(nights):
