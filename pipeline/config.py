@@ -41,6 +41,7 @@ class Shape(Settings):
     context: int | None = Field(None, ge=256, description="KV cells of the pool all slots share")
     threads: int | None = Field(None, ge=1, description="default: physical cores")
     ubatch: int = Field(512, ge=32, description="tokens llama.cpp computes at once")
+    batch: int = Field(2048, ge=256, description="most tokens of one call to llama.cpp")
     flash_attention: bool = True
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
     gpu_layers: int | None = Field(None, ge=-1, description="-1: all; default: what the GPU's free memory holds")

@@ -33,6 +33,7 @@ class Replica:
         self._shared: OrderedDict[tuple[str, ...], None] = OrderedDict()  # stretches that it has decoded lately
         self._open = False  # a batch was begun and not ended
         self._halt = Halt.NO
+        self._built = False  # heard of since its process was started
         self._seconds, self._rows = 0.0, 0
         self._calls = self._calls_before = 0
 
@@ -49,7 +50,7 @@ class Replica:
     @property
     def patience(self) -> float:
         """Seconds that it may be silent."""
-        if not self._rows:
+        if not (self._built and self._rows):
             return LOADING
         return max(LEAST_PATIENCE, PATIENCE * self._max_batch * self._seconds / self._rows)
 
@@ -68,7 +69,7 @@ class Replica:
         if not self.child.alive:
             self.child.stop()
             self.child.start()
-            self._open = self.retired = False
+            self._open = self._built = self.retired = False
             self._shared.clear()
 
     def send(self, prompt: Prompt, answer: float) -> None:
@@ -108,6 +109,7 @@ class Replica:
         """What has arrived. Raises ChildDied and ChildHung, and the child's own errors."""
         while self.prompts and self.child.poll():
             message = self.child.recv(timeout=GLANCE)
+            self._built = True
             if isinstance(message, GivenBack):
                 self.given_back.extend(self._take(key) for key in message.keys if key in self.prompts)
                 continue
@@ -131,7 +133,7 @@ class Replica:
         self.prompts.clear()
         self._costs.clear()
         self._shared.clear()
-        self._open, self._halt = False, Halt.NO
+        self._open, self._halt, self._built = False, Halt.NO, False
         self._calls_before, self._calls = self.calls, 0
         return lost
 

@@ -30,11 +30,13 @@ class GivenBack:
 def serve(channel: Channel, spec: EngineSpec) -> None:
     """Build the engine, answer prompts until the parent says halt or closes.
 
-    Sends (completion, calls); (None, calls) when a batch has ended; GivenBack when it was asked for.
+    Sends GivenBack of nothing when the engine is built, and of what was not begun when it is asked for;
+    (completion, calls); (None, calls) when a batch has ended.
     """
     engine = spec.build()
     inbox = _Inbox(channel)
     try:
+        channel.send(GivenBack(()))
         while True:
             for completion in engine.run(inbox.batch(), inbox.should_stop):
                 channel.send((completion, engine.calls))

@@ -101,7 +101,7 @@ def resolve(
         sizes = Sizes(
             cells=cells,
             max_sequences=sequences,
-            max_batch=BATCH,
+            max_batch=max(shape.batch, sequences, fork_cells),
             max_outputs=sequences,
             ubatch=shape.ubatch,
             threads=shape.threads or max(1, machine.cores // replicas),

@@ -28,6 +28,7 @@ from pipeline.models.gguf import Header, check_model
 from pipeline.models.locate import find_model, recall, remember, sha256_of
 from pipeline.models.memory import estimate
 from pipeline.models.tokenizer import Tokenizer
+from pipeline.run import tuned
 
 SCRIPTED = "scripted"
 """A model name for rehearsals and tests: no weights, answers are noise that the grammar allows."""
@@ -80,7 +81,8 @@ class FileModel:
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
         offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters) * settings.shape.replicas)
-        wanted, notes = self._allowed(settings, offered.cores)
+        open_shape, found = tuned.applied(settings.shape, self.sha256, offered.cores, llama_cpp_version())
+        wanted, notes = self._allowed(settings.model_copy(update={"shape": open_shape}), offered.cores)
         shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
         spec = EngineSpec(
             self._path,
@@ -101,7 +103,7 @@ class FileModel:
         if sizes.gpu_layers:
             said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
         said += [f"adapter {adapter.path.name} at {adapter.scale:g}" for adapter in self._adapters]
-        return ChildEngine(spec), "; ".join([*said, *notes])
+        return ChildEngine(spec), "; ".join([*said, *notes, *([found] if found else [])])
 
     def _allowed(self, settings: EngineSettings, cores: int) -> tuple[Shape, list[str]]:
         """The shape that is asked for, within what the model's architecture allows, and what to say about that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,10 +38,18 @@ class Worker(Generic[Q, R]):
     half of `memory` between two requests. The request that was there gets the error and is not tried again.
     """
 
-    def __init__(self, handler: Callable[[Q], R], *, name: str, timeout: float, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        handler: Callable[[Q], R],
+        *,
+        name: str,
+        timeout: float,
+        memory: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if handler.__module__ == "__main__":
             raise ValueError("a child cannot import its handler from __main__")
-        self._child = Supervised(answer, handler, name=name, memory=memory)
+        self._child = Supervised(answer, handler, name=name, memory=memory, environment=environment)
         self._timeout = timeout
         self._memory = memory
         self._request: Q | None = None

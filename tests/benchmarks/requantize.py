@@ -7,36 +7,13 @@ is not touched, and the new file is a model of its own: its answers differ.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import llama_cpp
-
+from pipeline.engines.requantize import TYPES, requantize
+from pipeline.errors import NightdeskError
 from pipeline.models.locate import find_model, sha256_of
-
-TYPES = {
-    "Q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
-    "F16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
-    "Q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
-}
-
-
-def requantize(source: Path, target: Path, kind: str) -> None:
-    """Write `target` beside and rename it. Raises FileExistsError and OSError."""
-    if target.exists():
-        raise FileExistsError(f"{target} is there already")
-    wanted = llama_cpp.llama_model_quantize_default_params()
-    wanted.ftype = TYPES[kind]
-    wanted.allow_requantize = True
-    partial = target.with_name(f"{target.name}.part")
-    code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(partial), ctypes.byref(wanted))
-    if code != 0:
-        partial.unlink(missing_ok=True)
-        raise OSError(f"llama.cpp could not requantise {source} (code {code})")
-    partial.replace(target)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source = find_model(wanted.model)
     try:
         requantize(source, wanted.out, wanted.type)
-    except OSError as error:
+    except NightdeskError as error:
         print(error, file=sys.stderr)
         return 2
     for path in (source, wanted.out):

@@ -1,0 +1,134 @@
+"""About a minute of measurement: which settings of speed suit this model on this machine.
+
+One setting after the other is changed and kept where it is clearly faster. Nothing is tried that would need more
+memory than is free. The type of the cache is measured and never chosen, because it changes answers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from pipeline.config import Shape
+from pipeline.engines.shape import BATCH, SLOTS, Machine, usable
+from pipeline.engines.trial import Pace, Trial, measure, sizes_for
+from pipeline.errors import ModelError
+from pipeline.models.gate import gate
+from pipeline.models.gguf import Header
+from pipeline.models.locate import sha256_of
+from pipeline.models.memory import estimate
+from pipeline.run.model import llama_cpp_version
+from pipeline.run.tuned import NAMES, Measured, Tuned
+
+SECONDS = 60.0
+CLEARLY = 1.05  # times as fast: less is taken for noise
+BUSY = 0.10  # share of the cores that others may use
+DRIFT = 1.15  # between two measurements of the same
+
+Measure = Callable[[Trial], Pace | None]
+Value = int | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    threads: int
+    slots: int = SLOTS
+    ubatch: int = 512
+    batch: int = BATCH
+    flash_attention: bool = True
+    kv_type: str = "f16"
+    replicas: int = 1
+    passive: bool = False
+
+    def trial(self, model: Path, seconds: float) -> Trial:
+        threads = max(1, self.threads // self.replicas)
+        sizes = sizes_for(
+            self.slots, threads, self.ubatch, self.batch, self.kv_type, flash_attention=self.flash_attention
+        )
+        return Trial(model, sizes, self.slots, self.replicas, self.passive, seconds)
+
+
+def tune(
+    header: Header,
+    offered: Machine,
+    *,
+    busy: Callable[[], float] = lambda: psutil.cpu_percent(interval=1.0) / 100,
+    measure: Measure = measure,
+    clock: Callable[[], float] = time.monotonic,
+    seconds: float = SECONDS,
+) -> Iterator[Measured | Tuned]:
+    """Each setting as it was measured, and last what was found. Raises ModelError where not even one slot runs."""
+    notes = []
+    if (used := busy()) > BUSY:
+        notes.append(f"The machine was busy: others used {used:.0%} of its cores. Tune again when it is quiet.")
+    until, room = clock() + seconds, usable(offered)
+    each = max(0.5, min(1.5, seconds / 30))
+
+    def tried(settings: _Settings) -> float | None:
+        trial = settings.trial(header.path, each)
+        fits = estimate(header, trial.sizes).of(settings.replicas) <= room
+        pace = measure(trial) if fits else None
+        return None if pace is None else pace.tokens
+
+    batched = not gate(header).self_test
+    default = _Settings(offered.cores, slots=SLOTS if batched else 1)
+    while (first := tried(default)) is None:
+        if default.slots == 1:
+            raise ModelError(f"{header.path} cannot be measured here.", hint=f"nightdesk fit --model {header.path}")
+        default = replace(default, slots=default.slots // 2)
+    trials = [Measured("slots", default.slots, first)]
+    yield trials[0]
+    settings, best = default, first
+    for name, values in _candidates(default, offered, batched=batched):
+        for value in values:
+            if clock() >= until:
+                break
+            changed = replace(settings, **{name: value})  # type: ignore[arg-type]
+            trials.append(Measured(name, value, tried(changed)))
+            yield trials[-1]
+            found = trials[-1].tokens
+            if found is not None and found > best * CLEARLY and name != "kv_type":
+                settings, best = changed, found
+    if clock() >= until:
+        notes.append("The time was over before everything was tried; what was not keeps its default.")
+    again = tried(default) or first
+    if max(again, first) > DRIFT * min(again, first):
+        notes.append("The same settings gave other speeds at the end than at the start, so the defaults stay.")
+        settings, best = default, first
+    given = Shape().model_dump()
+    chosen = {
+        name: value for name in NAMES if (value := getattr(settings, name)) not in (given[name], getattr(default, name))
+    }
+    yield Tuned(
+        model=str(header.path),
+        sha256=sha256_of(header.path),
+        cores=offered.cores,
+        llama_cpp=llama_cpp_version(),
+        date=f"{datetime.date.today():%Y-%m-%d}",
+        chosen=chosen,
+        tokens=best,
+        before=first,
+        trials=tuple(trials),
+        notes=tuple(notes),
+    )
+
+
+def _candidates(start: _Settings, offered: Machine, *, batched: bool) -> Iterator[tuple[str, list[Value]]]:
+    """What is tried beside the settings to start from, the most telling first."""
+    logical = psutil.cpu_count() or offered.cores
+    threads: set[int] = {max(1, offered.cores // 2), offered.cores, max(1, offered.cores - 1), logical}
+    yield "threads", sorted(threads - {start.threads})
+    if batched:
+        yield "slots", [slots for slots in (1, 2, 4, 8, 16, 32) if slots != start.slots]
+    yield "flash_attention", [False]
+    yield "ubatch", [128, 256, 1024]
+    yield "batch", [256, 512]
+    if offered.cores > 1:
+        yield "replicas", [2]
+    yield "passive", [True]
+    yield "kv_type", ["q8_0"]

@@ -1,0 +1,185 @@
+"""Tune: what is clearly faster is kept for this model and host, within the memory, and changes no answer."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from pipeline.cli.tune_plot import svg
+from pipeline.config import Shape
+from pipeline.engines.scripted import Scripted
+from pipeline.engines.shape import Machine
+from pipeline.engines.trial import Pace, Trial, pace, sizes_for
+from pipeline.models.byte_tokenizer import ByteTokenizer
+from pipeline.models.gguf import Header
+from pipeline.models.memory import estimate
+from pipeline.run import tune as tune_module
+from pipeline.run import tuned
+from pipeline.run.tune import tune
+from pipeline.run.tuned import Measured, Tuned
+
+HEADER = Header(
+    path=Path("model.gguf"),
+    kind="model",
+    version=3,
+    byte_order="little",
+    architecture="llama",
+    name="Model",
+    quantisation="Q8_0",
+    parameters=100_000_000,
+    tensors=300,
+    size=100 << 20,
+    tensor_bytes=100 << 20,
+    files=(Path("model.gguf"),),
+    block_count=8,
+    context_length=8192,
+    embedding_length=512,
+    heads=8,
+    head_count_kv=8,
+    key_length=64,
+    value_length=64,
+    sliding_window=None,
+    vocabulary_size=32_000,
+    layer_bytes=(10 << 20,) * 8,
+    long_rope=False,
+    chat_template=None,
+    metadata={},
+)
+MACHINE = Machine(cores=4, free_memory=16 << 30)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(tune_module, "sha256_of", lambda path: "ab" * 32)
+    return tmp_path
+
+
+def even(trial: Trial) -> Pace:
+    return Pace(100.0, 50.0)
+
+
+def eight_slots_are_best(trial: Trial) -> Pace:
+    return Pace(100.0, 80.0 if trial.slots == 8 else 50.0)
+
+
+def found(measure=even, machine: Machine = MACHINE, header: Header = HEADER, **options) -> Tuned:
+    *_, last = tune(header, machine, busy=options.pop("busy", lambda: 0.0), measure=measure, **options)
+    assert isinstance(last, Tuned)
+    return last
+
+
+def test_where_nothing_is_faster_the_defaults_stay() -> None:
+    assert found().chosen == {}
+
+
+def test_what_is_clearly_faster_is_chosen_and_what_is_hardly_faster_is_not() -> None:
+    assert found(eight_slots_are_best).chosen == {"slots": 8}
+    assert found(lambda trial: Pace(100.0, 51.0 if trial.slots == 8 else 50.0)).chosen == {}
+
+
+def test_the_type_of_the_cache_is_measured_and_never_chosen() -> None:
+    result = found(lambda trial: Pace(100.0, 500.0 if trial.sizes.kv_type == "q8_0" else 50.0))
+
+    assert "kv_type" in {trial.name for trial in result.trials}
+    assert result.chosen == {}
+
+
+def test_every_setting_of_the_issue_is_tried() -> None:
+    assert {trial.name for trial in found().trials} == {*tuned.NAMES, "kv_type"}
+
+
+def test_nothing_is_tried_that_needs_more_memory_than_is_free() -> None:
+    asked = []
+    machine = Machine(cores=4, free_memory=480 << 20)
+
+    def measure(trial: Trial) -> Pace:
+        asked.append(trial)
+        return even(trial)
+
+    result = found(measure, machine)
+
+    assert all(estimate(HEADER, t.sizes).of(t.replicas) <= machine.free_memory for t in asked)
+    assert [trial for trial in result.trials if trial.tokens is None]
+
+
+def test_a_busy_machine_is_noticed_and_said() -> None:
+    assert any("busy" in note for note in found(busy=lambda: 0.5).notes)
+    assert found().notes == ()
+
+
+def test_speeds_that_drift_choose_nothing() -> None:
+    speeds = iter(range(100, 2000, 40))
+    result = found(lambda trial: Pace(float(next(speeds)), 50.0))
+
+    assert result.chosen == {}
+    assert any("defaults stay" in note for note in result.notes)
+
+
+def test_when_the_time_is_over_the_rest_keeps_its_default() -> None:
+    times = iter(range(0, 10_000, 10))
+    result = found(clock=lambda: float(next(times)), seconds=35.0)
+
+    assert len(result.trials) < 6
+    assert any("time was over" in note for note in result.notes)
+
+
+def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
+    file = tuned.save(replace(found(eight_slots_are_best), chosen={"slots": 8, "passive": True}, llama_cpp="1"))
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    shape, said = tuned.applied(Shape(slots=3), "ab" * 32, 4, "1")
+    assert (shape.slots, shape.passive) == (3, True)
+    assert "passive True" in said
+    assert "slots" not in said
+
+
+def test_it_is_not_used_for_another_model_other_cores_or_another_llama_cpp() -> None:
+    tuned.save(replace(found(eight_slots_are_best), llama_cpp="1"))
+
+    assert tuned.applied(Shape(), "cd" * 32, 4, "1") == (Shape(), "")
+    for cores, version in ((8, "1"), (4, "2")):
+        shape, said = tuned.applied(Shape(), "ab" * 32, cores, version)
+        assert shape == Shape()
+        assert "not used" in said
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"chosen": {"slots": -1}}'])
+def test_a_damaged_file_is_none(text: str) -> None:
+    file = tuned.save(found(eight_slots_are_best))
+    file.write_text(text)
+
+    assert tuned.load("ab" * 32) is None
+    assert tuned.reset("ab" * 32)
+    assert not tuned.reset("ab" * 32)
+
+
+@pytest.mark.parametrize(("slots", "batch"), [(1, 256), (3, 256), (8, 2048)])
+def test_a_trial_reads_and_writes_on_any_backend(slots: int, batch: int) -> None:
+    sizes = sizes_for(slots, 1, 512, batch, "f16", flash_attention=True)
+    backend = Scripted(
+        ByteTokenizer().vocabulary,
+        cells=sizes.cells,
+        max_sequences=sizes.max_sequences,
+        max_batch=sizes.max_batch,
+        max_outputs=sizes.max_outputs,
+    )
+    times = iter(range(100_000))
+
+    whole = pace(backend, slots, 1e6, lambda: float(next(times)))
+
+    assert whole.read > 0
+    assert whole.written > 0
+    assert whole.tokens > 0
+
+
+def test_the_plot_has_a_dot_for_every_number_of_slots() -> None:
+    trials = [Measured("slots", n, 10.0 * n) for n in (1, 2, 16)] + [Measured("slots", 32, None)]
+    picture = svg("a <model>", trials)
+
+    assert picture.count("<circle") == 3
+    assert "a &lt;model&gt;" in picture
