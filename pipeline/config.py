@@ -48,6 +48,7 @@ class Shape(Settings):
     allow_swap: bool = Field(False, description="start although the memory is too small, and swap")
     forced_tokens: bool = True
     replicas: int = Field(1, ge=1, le=32, description="engine processes; fewer where the memory asks for it")
+    prefix_cache: bool = Field(False, description="keep the computed beginning of a task's prompts on disk")
     passive: bool = Field(False, description="threads sleep while they wait, for machines that others use too")
 
 

@@ -96,16 +96,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a prompt. Equal hash means equal tokens. A leading run of `shared` segments is decoded once."""
+    """A stretch of a prompt. Equal hash means equal tokens. A leading run of `shared` segments is decoded once.
+
+    `lasting`: the same in every run and none of a document's text, so that it may be kept on disk.
+    """
 
     tokens: tuple[int, ...]
     hash: str
     shared: bool = False
+    lasting: bool = False
 
     @classmethod
-    def of(cls, tokens: Sequence[int], *, shared: bool = False) -> Segment:
+    def of(cls, tokens: Sequence[int], *, shared: bool = False, lasting: bool = False) -> Segment:
         """A segment of these token ids."""
-        return cls(tuple(tokens), fingerprint(list(tokens)), shared)
+        return cls(tuple(tokens), fingerprint(list(tokens)), shared, lasting)
 
 
 @dataclass(frozen=True, slots=True)

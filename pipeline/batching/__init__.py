@@ -60,6 +60,18 @@ class Backend(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """Shared stretches that an earlier run has decoded."""
+
+    def load(self, sequence: int, tokens: Sequence[int]) -> bool:
+        """Fill the empty sequence as if these tokens had been decoded into it; False where that cannot be."""
+        ...
+
+    def save(self, sequence: int, tokens: Sequence[int]) -> None:
+        """Keep the sequence, which holds these tokens, for later runs."""
+        ...
+
+
 class Halt(enum.Enum):
     """What the caller's `should_stop()` asks for."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from pipeline.batching import Backend, Halt, Row, ranking
+from pipeline.batching import Backend, Halt, Kept, Row, ranking
 from pipeline.batching.ranking import Ranking
 from pipeline.batching.sampler import Choice, choose, forced
 from pipeline.batching.scheduler import rows_of, schedule
@@ -31,6 +31,7 @@ class Loop:
         ledger: Ledger,
         *,
         forced_tokens: bool = True,
+        kept: Kept | None = None,
     ) -> None:
         self.backend = backend
         self.ledger = ledger
@@ -43,6 +44,7 @@ class Loop:
             raise EngineError("there are too few forks, or too few cells or rows for them, to compare alternatives")
         self._compile = compile
         self._forced_tokens = forced_tokens
+        self._kept = kept
         self._active: list[Sequence] = []
         self._held: Prompt | None = None  # pulled, waiting for room
         self._unbilled = 0  # shared tokens decoded for nobody yet; the next admitted prompt pays
@@ -109,11 +111,16 @@ class Loop:
             holder = self.ledger.open_holder(key, len(segment.tokens), start + len(segment.tokens))
             if parent:
                 self.backend.copy(self.ledger.holders[parent].id, holder.id)
+            kept = self._kept if segment.lasting and not parent else None
+            if kept and kept.load(holder.id, segment.tokens):
+                continue
             step = self.backend.max_batch
             for first in range(0, len(segment.tokens), step):
                 tokens = segment.tokens[first : first + step]
                 self._decode([Row(t, start + first + i, (holder.id,)) for i, t in enumerate(tokens)])
             self._unbilled += len(segment.tokens)
+            if kept:
+                kept.save(holder.id, segment.tokens)
         return self._make_room(room, key, holder=False)
 
     def _make_room(self, cells: int, keep: Key, *, holder: bool) -> bool:

@@ -25,13 +25,15 @@ def purge(
     """Delete documents from the database for good: texts, answers, rows, evidence, history.
 
     The deleted is overwritten in the database's file. Your own files are not touched: what still lies in a folder that
-    a run reads is read again. Exports and backups are yours to delete.
+    a run reads is read again. Beginnings of prompts that runs have kept (prefix_cache) go too. Exports and backups are
+    yours to delete.
 
     \b
     Examples:
       nightdesk purge scans/0017.pdf --db night.db
       nightdesk purge --older-than 90d
     """
+    from pipeline.engines.prefix_cache import clear
     from pipeline.store import Store
 
     if bool(documents) == (older_than is not None):
@@ -47,6 +49,8 @@ def purge(
         f"Deleted: {screen.counted(purged.documents, 'document')}, {screen.counted(purged.rows, 'row')}, "
         f"{screen.counted(purged.answers, 'answer')}."
     )
+    if beginnings := clear():
+        screen.out(f"Removed: {screen.counted(beginnings, 'kept beginning')} of prompts, which hold tasks' examples.")
     there = sum(Path(path).exists() for path in purged.paths)
     if there:
         are = "1 of its files still lies" if there == 1 else f"{there:,} of their files still lie"

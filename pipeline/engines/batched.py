@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pipeline.batching import Backend, Halt
+from pipeline.batching import Backend, Halt, Kept
 from pipeline.batching.loop import Loop
 from pipeline.batching.slots import Ledger
 from pipeline.data import Completion, ConstraintSpec, Prompt
@@ -26,10 +26,11 @@ class Batched:
         forks: int,
         fork_cells: int,
         forced_tokens: bool = True,
+        kept: Kept | None = None,
     ) -> None:
         ledger = Ledger(cells=backend.cells, holders=HOLDERS, slots=slots, forks=forks, fork_cells=fork_cells)
         self._backend = backend
-        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens)
+        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens, kept=kept)
 
     @property
     def calls(self) -> int:

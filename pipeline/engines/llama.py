@@ -182,6 +182,24 @@ class Llama:
         if self._context is not None:
             llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
+    def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
+        """See `pipeline.engines.prefix_cache.Keeping`."""
+        ids = (llama_cpp.llama_token * len(tokens))(*tokens)
+        name = os.fsencode(file)
+        return bool(llama_cpp.llama_state_seq_save_file(self._context, name, sequence, ids, len(tokens)))
+
+    def load_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
+        """See `pipeline.engines.prefix_cache.Keeping`."""
+        ids = (llama_cpp.llama_token * len(tokens))()
+        count = ctypes.c_size_t()
+        name = os.fsencode(file)
+        read = llama_cpp.llama_state_seq_load_file(self._context, name, sequence, ids, len(tokens), ctypes.byref(count))
+        last = llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)
+        if read and ids[: count.value] == [*tokens] and last == len(tokens) - 1:
+            return True
+        self.drop(sequence)
+        return False
+
     def close(self) -> None:
         """Free context and model; closing twice is harmless."""
         if self._context:

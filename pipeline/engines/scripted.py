@@ -8,6 +8,7 @@ answers short; otherwise the words are noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,25 @@ class Scripted:
         self._owners -= self._seen[sequence]
         self._seen[sequence] = False
         self._length[sequence] = 0
+
+    def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
+        """See `pipeline.engines.prefix_cache.Keeping`."""
+        mine = self._value[(self._owners & np.uint64(1 << sequence)) != 0]
+        with file.open("wb") as stream:
+            np.save(stream, mine)
+        return len(mine) == len(tokens)
+
+    def load_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
+        """See `pipeline.engines.prefix_cache.Keeping`."""
+        free = np.flatnonzero(self._owners == 0)[: len(tokens)]
+        with file.open("rb") as stream:
+            values = np.load(stream)
+        if not len(values) == len(free) == len(tokens):
+            return False
+        self._value[free] = values
+        self._owners[free] = np.uint64(1 << sequence)
+        self._length[sequence] = len(tokens)
+        return True
 
     def close(self) -> None:
         """Nothing to free."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.batching import Backend
 from pipeline.engines import Engine
 from pipeline.engines.batched import Batched
 from pipeline.engines.naive import Naive
+from pipeline.engines.prefix_cache import Keeping, PrefixCache
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import Resolved
 from pipeline.grammars import grammar
@@ -28,6 +28,7 @@ class EngineSpec:
     shape: Resolved
     forced_tokens: bool = True
     adapters: tuple[tuple[Path, float], ...] = ()  # LoRA files and their scales
+    prefix_cache: str = ""  # what the files of kept beginnings belong to, see PrefixCache; empty: none are kept
     passive: bool = False  # threads that wait sleep; for a machine that others use too
 
     def build(self) -> Engine:
@@ -35,7 +36,7 @@ class EngineSpec:
         vocabulary = ByteTokenizer().vocabulary if self.model is None else Tokenizer.load(self.model).vocabulary
         compile = with_thoughts(grammar(self.grammar, vocabulary).compile, vocabulary)
         sizes = self.shape.sizes
-        backend: Backend
+        backend: Keeping
         if self.model is None:
             backend = Scripted(
                 vocabulary,
@@ -57,4 +58,5 @@ class EngineSpec:
             forks=self.shape.forks,
             fork_cells=self.shape.fork_cells,
             forced_tokens=self.forced_tokens,
+            kept=PrefixCache(backend, self.prefix_cache) if self.prefix_cache else None,
         )

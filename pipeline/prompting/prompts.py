@@ -210,7 +210,7 @@ class PromptBuilder:
         cut = before.rfind("\n") + 1
         self._head, self._before = before[:cut], before[cut:]
         head = self._up_to_a_line_end(self._head, first=True)
-        self._prefix = Segment.of([*self._tokens(runs[:index]), *head], shared=True)
+        self._prefix = Segment.of([*self._tokens(runs[:index]), *head], shared=True, lasting=True)
         self._suffix = self._tokens(runs[index + 1 :])
         behind = self._tokenizer.encode_data(self._after.removeprefix(_GAP))
         self._rest = Segment.of([*behind, *self._suffix])

@@ -12,6 +12,7 @@ from typing import Protocol
 import psutil
 
 from pipeline.config import EngineSettings, Lora, Shape
+from pipeline.data import fingerprint
 from pipeline.engines import Engine, self_test
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
@@ -91,6 +92,7 @@ class FileModel:
             shape,
             wanted.forced_tokens,
             tuple((adapter.path, adapter.scale) for adapter in self._adapters),
+            prefix_cache=self._prefix_identity(wanted, shape) if wanted.prefix_cache else "",
             passive=wanted.passive,
         )
         sizes = shape.sizes
@@ -104,6 +106,16 @@ class FileModel:
             said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
         said += [f"adapter {adapter.path.name} at {adapter.scale:g}" for adapter in self._adapters]
         return ChildEngine(spec), "; ".join([*said, *notes, *([found] if found else [])])
+
+    def _prefix_identity(self, wanted: Shape, shape: Resolved) -> str:
+        """What a kept beginning depends on besides its tokens; empty where this model's cannot be kept."""
+        allowed = gate(self._header)
+        if allowed.memory != "attention" or allowed.most_cells is not None:
+            return ""
+        sizes = shape.sizes
+        return fingerprint(
+            self.sha256, self.adapters, llama_cpp_version(), wanted.kv_type, sizes.flash_attention, sizes.gpu_layers
+        )
 
     def _allowed(self, settings: EngineSettings, cores: int) -> tuple[Shape, list[str]]:
         """The shape that is asked for, within what the model's architecture allows, and what to say about that."""
@@ -161,7 +173,14 @@ class ScriptedModel:
         sequences = HOLDERS + slots + forks
         sizes = Sizes(prefix + slots * longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1)
         shape = Resolved(slots, forks, fork_cells, sizes, settings.shape.replicas)
-        spec = EngineSpec(None, settings.engine, settings.grammar, shape, settings.shape.forced_tokens)
+        spec = EngineSpec(
+            None,
+            settings.engine,
+            settings.grammar,
+            shape,
+            settings.shape.forced_tokens,
+            prefix_cache=SCRIPTED if settings.shape.prefix_cache else "",
+        )
         said = f"scripted, {slots} slots"
         if settings.shape.replicas == 1:
             return spec.build(), said
