@@ -1,0 +1,235 @@
+"""How cost grows: `python -m tests.benchmarks.growth [PART...] --out FOLDER`, plots as PNG and figures as JSON.
+
+    documents   seconds and database bytes a document over 10 ... --most documents; opening, planning and resuming
+    memory      resident memory while one run of --most documents goes on
+    slots       seconds a document over the number of answers written at the same time
+    prefix      seconds a document over the length of the shared prompt
+    length      seconds a document over the length of the documents
+
+On the scripted model by default, so it is our own cost that grows or does not; `--model FILE` measures a real one.
+Every run has a folder and a database of its own, in a temporary folder. Needs matplotlib (the extra `bench`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from pipeline.config import EngineSettings, Job, JobTask, Shape
+from pipeline.run import Recorded, Summary, run
+from pipeline.store import Store
+from tests.benchmarks import host
+
+SCHEMA = """{"type": "object", "additionalProperties": false, "required": ["tone", "word"], "properties": {
+    "tone": {"enum": ["good", "bad", "mixed"]}, "word": {"type": "string", "maxLength": 8}}}"""
+SENTENCE = "The weather of day {} was fine and the roof of the house was mended before noon. "
+FEW = 200  # documents of the parts that vary something else
+SAMPLES = 100  # of memory in a run
+A_FOLDER = 1000  # files
+
+Row = dict[str, float]
+
+
+@dataclass(slots=True)
+class Site:
+    """A folder with a task, documents and a database."""
+
+    path: Path
+    model: str
+    shape: Shape = field(default_factory=Shape)
+
+    def prepare(self, documents: int, *, sentences: int = 2, instructions: int = 1) -> None:
+        """Write the task and the documents; equal in size, all different."""
+        for name in ("prompts", "schemas"):
+            (self.path / name).mkdir(parents=True)
+        asked = "Say the tone of this letter and one word of it. " * instructions
+        options = f"[options]\nchunk_tokens = {max(400, 120 * sentences)}\nmax_answer_tokens = 60\n"
+        (self.path / "prompts" / "tone.toml").write_text(f'instructions = "{asked.strip()}"\n{options}', "utf-8")
+        (self.path / "schemas" / "tone.json").write_text(SCHEMA, "utf-8")
+        for number in range(documents):
+            file = self.path / "docs" / str(number // A_FOLDER) / f"{number}.txt"
+            if number % A_FOLDER == 0:
+                file.parent.mkdir(parents=True)
+            text = f"Letter {number}. " + "".join(SENTENCE.format(number + i) for i in range(sentences))
+            file.write_text(text, "utf-8")
+
+    @property
+    def job(self) -> Job:
+        """The job that does them."""
+        return Job(
+            database=self.path / "night.db",
+            model=self.model,
+            tasks=(JobTask(task=str(self.path / "prompts" / "tone.toml"), inputs=(self.path / "docs",)),),
+            engine=EngineSettings(shape=self.shape),
+        )
+
+    def run(self, recorded: Callable[[], None] = lambda: None, *, dry_run: bool = False) -> tuple[float, Summary]:
+        """Do it: seconds in all, and what the run says."""
+        began = time.perf_counter()
+        summary = None
+        for event in run(self.job, dry_run=dry_run):
+            if isinstance(event, Recorded):
+                recorded()
+            elif isinstance(event, Summary):
+                summary = event
+        assert summary is not None
+        return time.perf_counter() - began, summary
+
+
+def documents(root: Path, model: str, most: int) -> Iterator[Row]:
+    """A run for each power of ten, and what its database then costs."""
+    number = 10
+    while number <= most:
+        site = Site(root / f"documents-{number}", model)
+        site.prepare(number)
+        seconds, summary = site.run()
+        assert summary.done == number
+        began = time.perf_counter()
+        with Store.open(site.job.database):
+            opened = time.perf_counter() - began
+        before = _resident()
+        planned, _ = site.run(dry_run=True)
+        resumed, again = site.run()
+        assert again.done == 0
+        yield {
+            "documents": number,
+            "seconds a document": seconds / number,
+            "extracting, seconds a document": summary.seconds / number,
+            "database, bytes a document": site.job.database.stat().st_size / number,
+            "open, seconds": opened,
+            "plan, seconds": planned,
+            "resume, seconds": resumed,
+            "memory of plan and resume, MiB": (_resident() - before) / 2**20,
+        }
+        number *= 10
+
+
+def memory(root: Path, model: str, most: int) -> Iterator[Row]:
+    """Resident memory of this process as one run goes on."""
+    site = Site(root / "memory", model)
+    site.prepare(most)
+    rows: list[Row] = []
+    done = 0
+
+    def recorded() -> None:
+        nonlocal done
+        done += 1
+        if done % max(1, most // SAMPLES) == 0:
+            rows.append({"documents done": done, "resident MiB": _resident() / 2**20})
+
+    site.run(recorded)
+    yield from rows
+
+
+def slots(root: Path, model: str, most: int) -> Iterator[Row]:
+    """The same documents with 1 ... 24 slots."""
+    for number in (1, 2, 4, 8, 16, 24):
+        yield from _varied(root, model, "slots", number, min(most, FEW), shape=Shape(slots=number))
+
+
+def prefix(root: Path, model: str, most: int) -> Iterator[Row]:
+    """The same documents behind longer instructions."""
+    for times in (1, 4, 16, 64):
+        yield from _varied(root, model, "sentences of the prefix", times, min(most, FEW), instructions=times)
+
+
+def length(root: Path, model: str, most: int) -> Iterator[Row]:
+    """Longer documents behind the same instructions."""
+    for sentences in (1, 4, 16, 64):
+        yield from _varied(root, model, "sentences a document", sentences, min(most, FEW), sentences=sentences)
+
+
+def _varied(
+    root: Path,
+    model: str,
+    name: str,
+    value: int,
+    number: int,
+    *,
+    shape: Shape | None = None,
+    sentences: int = 2,
+    instructions: int = 1,
+) -> Iterator[Row]:
+    site = Site(root / f"{name}-{value}".replace(" ", "-"), model, shape or Shape())
+    site.prepare(number, sentences=sentences, instructions=instructions)
+    _, summary = site.run()
+    yield {
+        name: value,
+        "seconds a document": summary.seconds / number,
+        "decode calls a document": summary.decode_calls / number,
+        "tokens evaluated a document": (summary.counts.prefilled + summary.counts.forced + summary.counts.sampled)
+        / number,
+    }
+
+
+PARTS: dict[str, Callable[[Path, str, int], Iterator[Row]]] = {
+    "documents": documents,
+    "memory": memory,
+    "slots": slots,
+    "prefix": prefix,
+    "length": length,
+}
+
+
+def plot(part: str, rows: Sequence[Row], file: Path) -> None:
+    """A panel for each figure over the first one."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    across, *figures = rows[0]
+    drawing, panels = plt.subplots(1, len(figures), figsize=(4 * len(figures), 3.2), squeeze=False)
+    for panel, figure in zip(panels[0], figures, strict=True):
+        panel.plot([row[across] for row in rows], [row[figure] for row in rows], marker="o", markersize=3)
+        panel.set_xlabel(across)
+        panel.set_title(figure, fontsize=10)
+        panel.set_ylim(bottom=0)
+        if part != "memory":
+            panel.set_xscale("log")
+    drawing.tight_layout()
+    drawing.savefig(file, dpi=120)
+    plt.close(drawing)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the parts that are named, all of them by default."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.growth", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--most", type=int, default=100_000, metavar="N", help="documents of the largest run")
+    parser.add_argument("--model", default="scripted")
+    parser.add_argument("--out", type=Path, default=Path("growth"), metavar="FOLDER")
+    wanted = parser.parse_args(arguments)
+    if unknown := {*wanted.parts} - {*PARTS}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    for complaint in (complaints := host.look()):
+        print(f"THE MACHINE IS NOT QUIET: {complaint}", file=sys.stderr)
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    for part in wanted.parts or PARTS:
+        rows = []
+        with tempfile.TemporaryDirectory(prefix="nightdesk-growth-") as root:
+            for row in PARTS[part](Path(root), wanted.model, wanted.most):
+                rows.append(row)
+                if part != "memory":
+                    print(", ".join(f"{name} {value:,.6g}" for name, value in row.items()), flush=True)
+        facts = {**host.facts(), "not quiet": complaints, "model": wanted.model, "most": wanted.most}
+        (wanted.out / f"{part}.json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=1), "utf-8")
+        plot(part, rows, wanted.out / f"{part}.png")
+        print(f"{wanted.out / part}.png")
+    return 0
+
+
+def _resident() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
