@@ -109,9 +109,9 @@ class Scripted:
 
     def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
         """See `pipeline.engines.prefix_cache.Keeping`."""
-        mine = self._value[(self._owners & np.uint64(1 << sequence)) != 0]
+        mine = self._value[self._seen[sequence]]
         with file.open("wb") as stream:
-            np.save(stream, mine)
+            np.save(stream, mine[np.argsort(self._position[self._seen[sequence]])])
         return len(mine) == len(tokens)
 
     def load_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
@@ -122,7 +122,9 @@ class Scripted:
         if not len(values) == len(free) == len(tokens):
             return False
         self._value[free] = values
-        self._owners[free] = np.uint64(1 << sequence)
+        self._position[free] = range(len(tokens))
+        self._seen[sequence, free] = True
+        self._owners[free] = 1
         self._length[sequence] = len(tokens)
         return True
 
