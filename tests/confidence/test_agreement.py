@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.confidence import Signal, agreeing, rate
@@ -32,6 +32,7 @@ def test_an_item_that_a_sample_has_elsewhere_in_its_list_is_agreed_on():
     }
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(0, 19), st.floats(-9, 0), st.floats(0, 0.99))
 def test_more_agreement_never_lowers_the_confidence(samples, agreed, logprob, removed):
     signal = Signal(3, logprob, min(0.0, logprob - math.log1p(-removed)), removed, 1.0, samples, min(agreed, samples))
