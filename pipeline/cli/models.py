@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import screen
+from pipeline.cli import options, screen
+from pipeline.errors import StoreError
 
 if TYPE_CHECKING:
     from pipeline.models.gguf import Header
@@ -34,6 +37,8 @@ class _Row:
     problem: str
     need: int
     fits: bool
+    speed: float = 0.0  # tokens a second
+    measured: bool = False  # in earlier runs; else an estimate
 
 
 @models.callback()
@@ -100,15 +105,43 @@ def _rows() -> list[_Row]:
     from pipeline.run.model import machine
 
     room = usable(machine())
-    return [_row(found, room) for found in shelf()]
+    with _measured() as speed:
+        return [_row(found, room, speed) for found in shelf()]
 
 
-def _row(found: Found, room: int) -> _Row:
+@contextmanager
+def _measured() -> Iterator[Callable[[Path], float | None]]:
+    """Tokens a second that runs into the database have measured with a model file; None where none has."""
+    from pipeline.models.locate import known_sha256
+    from pipeline.store import Store
+
+    database = options.database(None)
+    if not database.is_file():
+        yield lambda _: None
+        return
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(Store.open(database, write=False))
+        except StoreError as error:
+            screen.note(f"No speeds were read from {screen.safe(str(database))}: {error.message}")
+            yield lambda _: None
+            return
+
+        def speed(path: Path) -> float | None:
+            sha256 = known_sha256(path)
+            found = store.speed(sha256) if sha256 else None
+            return None if found is None else found[0]
+
+        yield speed
+
+
+def _row(found: Found, room: int, measured: Callable[[Path], float | None]) -> _Row:
     from pipeline.engines.shape import smallest
     from pipeline.errors import ModelFileError
     from pipeline.models.gate import gate
     from pipeline.models.gguf import check_model
     from pipeline.models.memory import estimate
+    from pipeline.models.speed import bandwidth, tokens_a_second
 
     try:
         header = check_model(found.path)
@@ -116,7 +149,9 @@ def _row(found: Found, room: int) -> _Row:
     except ModelFileError as error:
         return _Row(found, None, error.message, 0, fits=False)
     need = estimate(header, smallest(CONTEXT)).total
-    return _Row(found, header, "", need, fits=need <= room)
+    speed = measured(found.path)
+    guess = speed or tokens_a_second(header, bandwidth())
+    return _Row(found, header, "", need, fits=need <= room, speed=guess, measured=speed is not None)
 
 
 def _object(row: _Row) -> dict[str, object]:
@@ -136,6 +171,8 @@ def _object(row: _Row) -> dict[str, object]:
         "template": header.chat_template is not None,
         "memory": row.need,
         "fits": row.fits,
+        "tokens_per_second": float(f"{row.speed:.2g}"),
+        "measured": row.measured,
     }
 
 
@@ -143,7 +180,7 @@ def _print(rows: list[_Row]) -> None:
     from pipeline.models.inspect import short_count
     from pipeline.models.quantisation import quality
 
-    heads = ("name", "architecture", "size", "quantisation", "GiB", "context", "template", "fits", "from")
+    heads = ("name", "architecture", "size", "quantisation", "GiB", "context", "template", "fits", "tokens/s", "from")
     table = [
         (
             row.found.name,
@@ -154,6 +191,7 @@ def _print(rows: list[_Row]) -> None:
             row.header.context_length or 0,
             "yes" if row.header.chat_template else "no",
             "yes" if row.fits else "no",
+            f"{'' if row.measured else '~'}{float(f'{row.speed:.2g}'):,g}" if row.fits else "",
             row.found.program,
         )
         for row in rows
@@ -168,5 +206,6 @@ def _print(rows: list[_Row]) -> None:
         first = next((row for row in rows if row.fits), rows[0])
         screen.out(
             f"Fits: with {CONTEXT:,} tokens of context, without swapping, as the memory is now.",
+            "tokens/s: measured in runs; with ~ an estimate for one answer at a time, memory speed over size.",
             f"Which is best for a task: nightdesk fit TASK    Use one: --model {shlex.quote(first.found.name)}",
         )

@@ -6,6 +6,7 @@ locate.py       find_model("demo", a path or a name on the shelf), sha256_of(pat
 shelf.py        model files that other programs keep on this disk
 inspect.py      what any model file is, and what to do with it;  quantisation.py  how good it is, in one word
 memory.py       how much memory a model takes, from its header
+speed.py        how fast it may write, roughly; an estimate
 gate.py         what llama.cpp can do with its architecture
 tokenizer.py    Tokenizer: the vocabulary of a GGUF file; the one door to llama_cpp in this room
 byte_tokenizer.py  ByteTokenizer: bytes are tokens; for the scripted engine and the tests

@@ -81,7 +81,9 @@ def check_model(path: Path) -> Header:
     if header.kind == "vocabulary":
         raise ModelFileError(f"{path} holds a vocabulary only, no weights.", hint="Name the model file itself.")
     if header.kind == "adapter":
-        raise ModelFileError(f"{path} is a LoRA adapter, not a model.", hint="Name the model it was made for.")
+        raise ModelFileError(
+            f"{path} is a LoRA adapter, not a model.", hint="Name the model it was made for, and this file with --lora."
+        )
     if header.kind == "mmproj":
         raise ModelFileError(
             f"{path} is the picture projector (mmproj) of a model, not a model.",

@@ -105,6 +105,16 @@ def sha256_of(path: Path) -> str:
     return cache[key]
 
 
+def known_sha256(path: Path) -> str | None:
+    """The sha256 of a model file where it was computed before and the file has not changed; reads nothing of it."""
+    try:
+        path = path.resolve()
+        facts = path.stat()
+    except OSError:
+        return None
+    return _read_cache(_cache_file()).get(f"{path}|{facts.st_size}|{facts.st_mtime_ns}")
+
+
 def recall(key: str) -> str | None:
     """What `remember` was told under this key."""
     return _read_cache(_cache_file()).get(key)

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline.cli import call
+from pipeline.data import Counts
+from pipeline.models import locate, speed
+from pipeline.models.gguf import read_header
 from pipeline.run import model as run_model
+from pipeline.store import RunInfo, Store
 
 Files = Any  # GgufFiles of conftest.py
 
@@ -49,6 +53,37 @@ def test_the_list_as_json_holds_paths_and_bytes(home: Path, capsys: pytest.Captu
     assert tiny["fits"] is True
     assert tiny["context"] == 128
     assert "cut short" in torn["problem"]
+
+
+def test_the_list_says_roughly_how_fast_a_model_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(locate, "_cache_file", lambda: home / "cache" / "models.json")
+    monkeypatch.setattr(speed, "bandwidth", lambda: 12_000 * 1536.0)
+    tiny = home / "tiny.gguf"
+    assert call(["models", "--json"]) == 0
+    guessed = json.loads(capsys.readouterr().out)[0]
+
+    with Store.open(home / "nightdesk.db") as store:
+        run = store.begin_run(RunInfo("x", model="tiny", model_sha256=locate.sha256_of(tiny)))
+        store.end_run(run, "done", Counts(900, 0, 50, 50), done=1, failed=0, skipped=0, seconds=10.0)
+    monkeypatch.setattr(Store, "speed", lambda self, sha256: (100.0, 5.0) if sha256 == locate.sha256_of(tiny) else None)
+    assert call(["models", "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)[0]
+    assert call(["models"]) == 0
+
+    assert (guessed["tokens_per_second"], guessed["measured"]) == (12_000.0, False)
+    assert (known["tokens_per_second"], known["measured"]) == (100.0, True)
+    assert "with ~ an estimate" in capsys.readouterr().out
+
+
+def test_a_mixture_reads_only_the_experts_it_uses(home: Path) -> None:
+    header = read_header(home / "tiny.gguf")
+    mixture = replace(header, metadata={"llama.expert_count": 8, "llama.expert_used_count": 2})
+
+    assert speed.tokens_a_second(mixture, 1e6) == 4 * speed.tokens_a_second(header, 1e6)
+    assert speed.bandwidth() > 1e6
 
 
 def test_an_empty_machine_is_told_where_to_put_models(
