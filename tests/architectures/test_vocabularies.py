@@ -20,7 +20,7 @@ SCHEMA = json.dumps(
     {"type": "object", "properties": {"text": {"enum": [TEXT]}, "free": {"type": "string", "maxLength": 8}}}
     | {"required": ["text", "free"], "additionalProperties": False}
 )
-LARGE = {"llama-spm": 32_000, "command-r": 255_000, "llama-bpe": 128_000, "gemma-4": 262_000}
+LARGE = {"llama-spm": 32_000, "qwen2": 151_000, "gemma-4": 262_000}
 
 
 def test_a_hostile_document_leaves_the_structure_of_a_familys_prompt(models: dict[str, Path], family: str) -> None:
@@ -40,19 +40,19 @@ def test_a_hostile_document_leaves_the_structure_of_a_familys_prompt(models: dic
 
 
 @pytest.mark.parametrize("name", LARGE)
-@pytest.mark.parametrize("forced", [True, False])
-def test_an_answer_in_any_script_is_byte_exact_in_a_large_vocabulary(name: str, forced: bool) -> None:
+def test_an_answer_in_any_script_is_byte_exact_in_a_large_vocabulary(name: str) -> None:
     folder = os.environ.get("NIGHTDESK_VOCABS")
     if not folder:
         pytest.skip("NIGHTDESK_VOCABS is not set: name a folder with llama.cpp's models/ggml-vocab-*.gguf")
     tokenizer = Tokenizer.load(Path(folder) / f"ggml-vocab-{name}.gguf")
     vocabulary = tokenizer.vocabulary
-    backend = Scripted(vocabulary, cells=1024, max_sequences=HOLDERS + 2)
     compile = grammar("llguidance", vocabulary).compile
-    engine = Batched(backend, compile, slots=2, forks=0, fork_cells=0, forced_tokens=forced)
-    prompts = [Prompt(f"{i}", (Segment.of([10 + i]),), ConstraintSpec(SCHEMA), 300) for i in range(2)]
+    prompt = Prompt("key", (Segment.of([10]),), ConstraintSpec(SCHEMA), 300)
 
     assert len(vocabulary.pieces) >= LARGE[name]
-    for completion in engine.run(prompts):
+    for forced in (True, False):
+        backend = Scripted(vocabulary, cells=512, max_sequences=HOLDERS + 1)
+        engine = Batched(backend, compile, slots=1, forks=0, fork_cells=0, forced_tokens=forced)
+        (completion,) = engine.run([prompt])
         assert completion.stop is Stop.END
         assert json.loads(vocabulary.decode(completion.tokens).decode("utf-8"))["text"] == TEXT
