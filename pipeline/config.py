@@ -100,7 +100,8 @@ class Night(Settings):
     max_documents: int | None = Field(None, ge=1, description="documents that are begun")
     document_tokens: int | None = Field(None, ge=1, description="of one document and task in one run; the rest waits")
     grace: Duration = Field(datetime.timedelta(minutes=2), description="for what was begun when the night ends")
-    only_on_ac: bool = Field(False, description="stop when the machine runs on battery")
+    only_on_ac: bool = Field(False, description="pause while the machine runs on battery")
+    max_load: float | None = Field(None, gt=0, description="pause while more programs than this want to run")
     nice: int | None = Field(None, ge=0, le=19, description="let other programs go first")
 
 
@@ -140,6 +141,7 @@ class Job(Settings):
     tasks: tuple[JobTask, ...] = Field(min_length=1)
     engine: EngineSettings = EngineSettings()
     night: Night = Night()
+    summary: tuple[Path, ...] = Field((), description="files for the summary of a run, .md or .json")
     password: tuple[str, ...] = Field((), description="tried on encrypted PDFs", repr=False)
     ocr: str = Field(
         "auto",

@@ -25,6 +25,7 @@ from pipeline.cli.run import run
 from pipeline.cli.schedule import schedule
 from pipeline.cli.status import status
 from pipeline.cli.tune import tune
+from pipeline.cli.watch import watch
 
 app = typer.Typer(
     name="nightdesk",
@@ -60,7 +61,7 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, fit, bundle, tune):
+for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, watch, fit, bundle, tune):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")

@@ -33,7 +33,13 @@ def failures(
     with Store.open(options.database(db), write=False) as store:
         if as_json:
             kept = [
-                {**asdict(f.failure), "tries": f.tries, "runs": [f.first_run, f.last_run]} for f in store.failures(task)
+                {
+                    **asdict(f.failure),
+                    "same_bytes": [] if f.failure.work_key else store.same_bytes(f.failure),
+                    "tries": f.tries,
+                    "runs": [f.first_run, f.last_run],
+                }
+                for f in store.failures(task)
             ]
             screen.out(json.dumps(kept, ensure_ascii=False, indent=2))
             return

@@ -134,7 +134,14 @@ def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     lora = job.lora
     if not lora_given:
         lora = tuple(each.model_copy(update={"path": seen(each.path)}) for each in lora)
-    update = {"database": seen(job.database), "model": model, "template": template, "lora": lora, "tasks": tuple(tasks)}
+    update = {
+        "database": seen(job.database),
+        "summary": tuple(map(seen, job.summary)),
+        "model": model,
+        "template": template,
+        "lora": lora,
+        "tasks": tuple(tasks),
+    }
     return job.model_copy(update=update)
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -15,6 +16,7 @@ from pipeline.cli import first_of, options, screen
 from pipeline.errors import Interrupted, ItemError, Stopped
 
 if TYPE_CHECKING:
+    from pipeline.cli.stop import Stop
     from pipeline.config import Job
 
 
@@ -55,10 +57,16 @@ def run(
     until: Annotated[str | None, typer.Option(metavar="06:00", help="Stop at this time, and say what is left.")] = None,
     max_duration: Annotated[str | None, typer.Option(metavar="6h", help="Stop after this time.")] = None,
     max_documents: Annotated[int | None, typer.Option(metavar="N", help="Begin no more documents than these.")] = None,
-    only_on_ac: Annotated[bool, typer.Option("--only-on-ac", help="Stop when the machine runs on battery.")] = False,
+    only_on_ac: Annotated[bool, typer.Option("--only-on-ac", help="Pause while on battery.")] = False,
+    max_load: Annotated[
+        float | None, typer.Option(metavar="N", help="Pause while the load average is above N; this run counts too.")
+    ] = None,
     nice: Annotated[int | None, typer.Option(metavar="N", help="Let other programs go first: 1 to 19.")] = None,
     ocr: Annotated[
         str | None, typer.Option(metavar="LANGUAGES", help="For scans and photos: por+eng, say; auto (default); off.")
+    ] = None,
+    summary: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.md|.json", help="Write the summary there too; may be repeated.")
     ] = None,
     password: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="For encrypted PDFs; may be repeated. Others may see it.")
@@ -100,8 +108,10 @@ def run(
         ("night", "max_duration"): max_duration,
         ("night", "max_documents"): max_documents,
         ("night", "only_on_ac"): only_on_ac or None,
+        ("night", "max_load"): max_load,
         ("night", "nice"): nice,
         ("ocr",): ocr,
+        ("summary",): tuple(file.absolute() for file in summary or ()) or None,
         ("password",): options.passwords(password or [], password_file) or None,
     }
     if jobs.is_job_file(subject, inputs or []):
@@ -111,23 +121,25 @@ def run(
     return do(job, quiet=quiet, dry_run=dry_run)
 
 
-def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
-    """Do the job; the exit code."""
+def do(job: Job, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:
+    """Do the job; the exit code. With `stop` somebody else holds the signals."""
     from pipeline.batching import Halt
+    from pipeline.cli import report
     from pipeline.cli.progress import Progress
-    from pipeline.cli.stop import Stop
+    from pipeline.cli.stop import Stop as Signals
     from pipeline.cli.summary import Tally, lines
     from pipeline.run import run as story
     from pipeline.run.events import Event, Opened
     from pipeline.run.surroundings import synchronised
 
+    report.check(job.summary)
     if job.night.nice is not None:
         os.nice(job.night.nice)
     if (service := synchronised(job.database)) and not quiet:
         screen.note(f"{screen.safe(str(job.database))} lies in a folder that {service} copies to other machines.")
     tally = Tally()
     extracting = False
-    with Stop(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
+    with nullcontext(stop) if stop is not None else Signals(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
         events = cast("Generator[Event]", story(job, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop))
         for event in events:
             tally.count(event)
@@ -142,7 +154,10 @@ def do(job: Job, *, quiet: bool, dry_run: bool) -> int:
         codes.append(ended_early.get(tally.summary.state, 0))
     if tally.failures:
         codes.append(ItemError.exit_code)
-    return first_of(codes)
+    code = first_of(codes)
+    for file in job.summary:
+        report.write(file, tally, job, code)
+    return code
 
 
 def _command(args: Sequence[str]) -> str:

@@ -90,6 +90,8 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
     if summary.done and summary.seconds > 0:
         speed = summary.done / summary.seconds * 3600
         yield f"Extracting took {duration(summary.seconds)}: {speed:,.0f} documents per hour."
+    if summary.paused >= 1:
+        yield f"It paused for {duration(summary.paused)}: on battery, or under the load of other programs."
     if summary.state in ("stopped", "interrupted"):
         if summary.reason:
             yield f"The night ended: {summary.reason}."

@@ -142,6 +142,7 @@ class _Run:
                 expected_seconds=self._expected(),
                 reason=self._end.reason,
                 left_alone=self._store.left_alone(self._run_id),
+                paused=self._end.paused,
             )
         except KeyboardInterrupt:
             state = "interrupted"

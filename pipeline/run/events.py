@@ -115,6 +115,7 @@ class Summary:
     left_alone: int = 0  # failures of earlier runs that are not tried again on their own
     unread: int = 0  # files that were not reached, where the run was stopped while it read
     reason: str = ""  # what ended the night before the work did
+    paused: float = 0.0  # seconds that it waited for the mains or for other programs
     counts: Counts = Counts()
     decode_calls: int = 0
     seconds: float = 0.0  # of extracting

@@ -77,7 +77,8 @@ class Intake:
                     rows.append(row)
                     if failure is not None:
                         closed.append(row.path)
-                        yield self.fail(failure)
+                        if not self._store.failed_out(row.path, "read"):
+                            yield self.fail(failure)
                     elif row.sha256 is not None and self._must_read(path, row.sha256):
                         unread.setdefault(row.sha256, path)
                 self._store.save_files(self._run_id, rows)

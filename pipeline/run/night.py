@@ -1,4 +1,4 @@
-"""When a night ends: a time, a duration, a number of documents, or the mains lead pulled out.
+"""When a night ends (a time, a duration, a number of documents), and when it pauses: on battery, under a high load.
 
 The clock counts the time that the machine slept, and setting the time of day does not move it.
 """
@@ -15,7 +15,7 @@ from pipeline.batching import Halt
 from pipeline.config import Night
 from pipeline.store import Work
 
-_AC_GLANCE = 10.0  # seconds between two looks at the battery
+_GLANCE = 10.0  # seconds between two looks at battery and load
 
 
 def clock() -> float:
@@ -39,12 +39,21 @@ class NightsEnd:
     """Callable as `should_stop`: DRAIN when the night is over, NOW when its grace time is over as well.
 
     `reason` says in words what ended it. `asked` is what somebody else (a signal) asks for; the stronger one counts.
+    While the night pauses the call does not return: nothing new is begun until then. `paused` counts these seconds.
     """
 
     def __init__(
-        self, night: Night, asked: Callable[[], Halt], *, now: datetime.datetime, clock: Callable[[], float] = clock
+        self,
+        night: Night,
+        asked: Callable[[], Halt],
+        *,
+        now: datetime.datetime,
+        clock: Callable[[], float] = clock,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.reason = ""
+        self.paused = 0.0
+        self._sleep = sleep
         self._night = night
         self._asked = asked
         self._clock = clock
@@ -55,24 +64,35 @@ class NightsEnd:
         if night.max_duration is not None:
             ends.append((begun + night.max_duration.total_seconds(), "its time is over"))
         self._end, self._why = min(ends, default=(float("inf"), ""))
-        self._looked = begun - _AC_GLANCE
+        self._looked = begun - _GLANCE
         self._documents: set[str] = set()
         self._tokens: dict[tuple[str, str], int] = {}
 
     def __call__(self) -> Halt:
         """What is to be done now."""
+        self._pause()
         if (asked := self._asked()) is Halt.NOW:
             return asked
         now = self._clock()
         if now >= self._end:
             self.reason = self.reason or self._why
-        elif self._night.only_on_ac and not self.reason and now >= self._looked + _AC_GLANCE:
-            self._looked = now
-            if _on_battery():
-                self.reason, self._end = "the machine runs on battery", now
-        if now >= self._end:
             return Halt.NOW if now >= self._end + self._night.grace.total_seconds() else Halt.DRAIN
         return asked
+
+    def _pause(self) -> None:
+        """Wait while the machine has no time for us, but not beyond the night's end or what somebody asks for."""
+        began = now = self._clock()
+        if now < self._looked + _GLANCE:
+            return
+        while self._asked() is Halt.NO and now < self._end and self._busy():
+            self._sleep(1.0)
+            now = self._clock()
+        self._looked = now
+        self.paused += now - began
+
+    def _busy(self) -> bool:
+        most = self._night.max_load
+        return (self._night.only_on_ac and _on_battery()) or (most is not None and psutil.getloadavg()[0] > most)
 
     @property
     def interrupted(self) -> bool:

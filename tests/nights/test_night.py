@@ -34,9 +34,9 @@ class Clock:
         return self.now
 
 
-def an_end(night: Night, asked=lambda: Halt.NO) -> tuple[NightsEnd, Clock]:
+def an_end(night: Night, asked=lambda: Halt.NO, sleep=pytest.fail) -> tuple[NightsEnd, Clock]:
     clock = Clock()
-    return NightsEnd(night, asked, now=NOON, clock=clock), clock
+    return NightsEnd(night, asked, now=NOON, clock=clock, sleep=sleep), clock
 
 
 def test_a_night_without_an_end_asks_what_others_ask():
@@ -110,21 +110,58 @@ def test_the_clock_passes_and_counts_sleep_where_the_system_can():
         assert abs(clock() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
 
 
-def test_on_battery_it_drains_and_on_mains_it_does_not(monkeypatch):
+@pytest.fixture
+def battery(monkeypatch):
     battery = SimpleNamespace(power_plugged=True)
     monkeypatch.setattr(nights.psutil, "sensors_battery", lambda: battery)
-    end, clock = an_end(Night(only_on_ac=True))
-    other, _ = an_end(Night())
+    return battery
+
+
+def test_on_battery_it_pauses_and_goes_on_when_the_lead_is_back(battery):
+    end, clock = an_end(Night(only_on_ac=True), sleep=lambda seconds: mends(seconds))
+
+    def mends(seconds: float) -> None:
+        clock.now += seconds
+        battery.power_plugged = clock.now >= began + 310
 
     assert end() is Halt.NO
     battery.power_plugged = False
     assert end() is Halt.NO  # not looked at every time
     clock.now += 10
+    began = clock.now
+    assert end() is Halt.NO
+    assert (clock.now - began, end.paused, end.reason) == (310, 310, "")
+
+
+def test_a_pause_ends_with_the_night_or_when_somebody_asks(battery):
+    battery.power_plugged = False
+    asked = [Halt.NO] * 4 + [Halt.DRAIN] * 9
+    end, clock = an_end(Night(only_on_ac=True), asked=lambda: asked.pop(0), sleep=lambda seconds: None)
     assert end() is Halt.DRAIN
-    assert "battery" in end.reason
-    assert other() is Halt.NO
+
+    end, clock = an_end(Night(only_on_ac=True, max_duration="1m"), sleep=lambda seconds: slept(seconds))
+
+    def slept(seconds: float) -> None:
+        clock.now += seconds
+
+    assert end() is Halt.DRAIN
+    assert (end.reason, end.paused) == ("its time is over", 60)
+
+
+def test_without_a_battery_or_without_being_asked_it_does_not_pause(monkeypatch, battery):
+    battery.power_plugged = False
+    assert an_end(Night())[0]() is Halt.NO
     monkeypatch.setattr(nights.psutil, "sensors_battery", lambda: None)
     assert an_end(Night(only_on_ac=True))[0]() is Halt.NO
+
+
+def test_it_pauses_while_the_load_is_above_what_was_given(monkeypatch):
+    loads = [7.0, 6.5, 5.9]
+    monkeypatch.setattr(nights.psutil, "getloadavg", lambda: (loads.pop(0), 0.0, 0.0))
+    end, _ = an_end(Night(max_load=6), sleep=lambda seconds: None)
+
+    assert end() is Halt.NO
+    assert loads == []
 
 
 def work(document: str, index: int, tokens: int) -> Work:

@@ -1,0 +1,142 @@
+"""`nightdesk watch`: do a job whenever files have arrived and have settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import first_of, options, screen
+from pipeline.errors import Interrupted, JobError, Stopped, StoreLocked
+
+if TYPE_CHECKING:
+    from pipeline.config import Job
+
+_EVERY = 2.0  # seconds between two looks at the folders
+_STEP = 0.2  # seconds until a signal is obeyed
+
+State = tuple[int, int]
+"""Size and modification time (ns) of a file."""
+
+
+class Arrivals:
+    """Which files have settled: size and time were the same at every look for `settle` seconds.
+
+    Pure: is told what lies there and when. A file is given once for each state that it settles in.
+    """
+
+    def __init__(self, settle: float) -> None:
+        self._settle = settle
+        self._seen: dict[Path, tuple[State, float]] = {}
+        self._given: dict[Path, State] = {}
+
+    def look(self, files: Mapping[Path, State], now: float) -> list[Path]:
+        """Files that have settled and were not given in this state."""
+        self._seen = {
+            path: (state, self._seen[path][1] if path in self._seen and self._seen[path][0] == state else now)
+            for path, state in files.items()
+        }
+        self._given = {path: state for path, state in self._given.items() if path in files}
+        return [
+            path
+            for path, (state, since) in self._seen.items()
+            if now - since >= self._settle and self._given.get(path) != state
+        ]
+
+    def given(self, paths: Iterable[Path]) -> None:
+        """These were done, as they were at the last look."""
+        for path in paths:
+            self._given[path] = self._seen[path][0]
+
+
+def watch(
+    subject: Annotated[str, typer.Argument(metavar="TASK|JOB.toml", help="A task, or a job file and nothing else.")],
+    inputs: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER...", help="Folders to watch.")] = None,
+    db: options.Db = None,
+    model: options.ModelName = None,
+    settle: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="A file is left alone so long.")] = 10.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")] = False,
+) -> int:
+    """Run a job whenever files have arrived, until it is stopped with Ctrl-C or SIGTERM.
+
+    A file is read when its size and time have not changed for a while. Files that were deleted are noticed by
+    `nightdesk run`. The exit code is that of the runs; stopping while nothing is to be done is 0, or 130 for Ctrl-C.
+
+    \b
+    Examples:
+      nightdesk watch receipts scans/ --db night.db
+      nightdesk watch night.toml --settle 60
+    """
+    from pipeline.batching import Halt
+    from pipeline.cli import job as jobs
+    from pipeline.cli.run import do
+    from pipeline.cli.stop import Stop
+
+    given: jobs.Given = {("model",): model}
+    if jobs.is_job_file(subject, inputs or []):
+        job = jobs.from_file(Path(subject), db, given)
+    else:
+        job = jobs.from_command_line(subject, inputs or [], db, given)
+    arrivals = Arrivals(settle)
+    code = 0
+    with Stop(quiet=quiet) as stop:
+        if not quiet:
+            screen.note("Watching. Ctrl-C ends it.")
+        while stop.halt is Halt.NO:
+            if settled := arrivals.look(_files(job), time.monotonic()):
+                try:
+                    code = first_of([code, do(_only(job, {*settled}), quiet=quiet, dry_run=False, stop=stop)])
+                except StoreLocked as locked:  # by a run of the same person: these files wait
+                    if not quiet:
+                        screen.note(screen.safe(f"{locked.message} Waiting."))
+                except JobError:
+                    if all(path.exists() for path in settled):  # else one was taken away just now
+                        raise
+                else:
+                    arrivals.given(settled)
+                    if code == Stopped.exit_code:  # the night that the job file gives has ended
+                        return code
+            _wait(lambda: stop.halt is not Halt.NO)
+        return first_of([code, Interrupted.exit_code]) if stop.halt is Halt.NOW else code
+
+
+def _files(job: Job) -> dict[Path, State]:
+    """What lies in the job's inputs, as it is now. What a run writes is no arrival."""
+    from pipeline import readers
+
+    database, written = job.database.resolve(), {file.resolve() for file in job.summary}
+    found = {}
+    for entry in job.tasks:
+        for path in readers.walk(entry.inputs):
+            try:
+                facts = path.stat()
+            except OSError:
+                continue  # it was taken away between the two; or `run` will say what it is
+            if (
+                path.parent.resolve() == database.parent and path.name.startswith(database.name)
+            ) or path.resolve() in written:
+                continue
+            found[path] = (facts.st_size, facts.st_mtime_ns)
+    return found
+
+
+def _only(job: Job, files: set[Path]) -> Job:
+    """The job with these files of its inputs and no others."""
+    from pipeline import readers
+
+    tasks = []
+    for entry in job.tasks:
+        own = tuple(path for path in readers.walk(entry.inputs) if path in files)
+        if own:
+            tasks.append(entry.model_copy(update={"inputs": own}))
+    return job.model_copy(update={"tasks": tuple(tasks)})
+
+
+def _wait(is_over: Callable[[], bool]) -> None:
+    """Until the next look, or until a signal has come: sleeping goes on after a signal's handler."""
+    end = time.monotonic() + _EVERY
+    while not is_over() and time.monotonic() < end:
+        time.sleep(_STEP)
