@@ -1,4 +1,4 @@
-"""Fuzzes what takes other people's bytes, with atheris (libFuzzer): python tests/fuzz/fuzz.py TARGET FOLDER [-option ...]
+"""Fuzzes what takes other people's bytes, with atheris: python tests/fuzz/fuzz.py TARGET FOLDER [-option ...]
 
 FOLDER keeps the inputs that reached something new. Options are libFuzzer's (-max_total_time=60). What a target may
 raise is what its room promises to raise; anything else is a finding and is written to the working directory.
