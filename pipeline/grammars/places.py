@@ -17,7 +17,7 @@ from pipeline.schema import Text, ValueType, fold
 Window = tuple[int, int]
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
-_GAP = re.compile(r"\t|\s{2,}|\s*\|\s*")
+_GAP = re.compile(r"\s*\|\s*|\t|\s{2,}")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
 _BRACKET = re.compile(r"\s*\([^()]*\)\s*\Z")
 
@@ -55,8 +55,8 @@ class Places:
 
     @cached_property
     def line_parts(self) -> list[tuple[list[int], list[int]]]:
-        """Where a value may begin, and where it may end, in each of `lines`: at its ends, at a wide gap, around a
-        label ("Tel: "), and before brackets that end it."""
+        """Where a value may begin, and where it may end, in each of `lines`: at its ends; at a wide gap and around a
+        label ("Tel: ") where letters follow; and before brackets that end it."""
         parts = []
         for match in _LINE.finditer(self._source):
             low, high = self._window(match.start(), match.end())
@@ -72,6 +72,7 @@ class Places:
             if bracket := _BRACKET.search(line):
                 ends.append(match.start() + bracket.start())
             begins = {self._window(at, match.end())[0] for at in starts}
+            begins = {at for at in begins if at == low or self.text[at].isalpha()}
             stops = {self._window(match.start(), at)[1] for at in ends}
             parts.append((sorted(at for at in begins if at < high), sorted(at for at in stops if at > low)))
         return parts

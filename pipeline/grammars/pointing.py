@@ -267,12 +267,14 @@ class _Writer:
         return [self.places.text[start:end] for start, ends in self._reach(limit, window) for end in ends]
 
     def _reach(self, limit: int, window: Window) -> list[tuple[int, list[int]]]:
-        """Every place where a run of lines may begin, with its ends in this line and the next ones."""
+        """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it
+        begins with the line."""
         lines = self.places.line_parts
         reach = []
         for number, (starts, _) in enumerate(lines):
-            ends = [end for _, stops in lines[number : number + MAX_LINES] for end in stops if end <= window[1]]
             for start in starts:
+                last = number + (MAX_LINES if start == starts[0] else 1)
+                ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
                 if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
                     reach.append((start, within))
         return reach
