@@ -14,6 +14,24 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, Protocol, cast
 
+from pipeline.finders._slips import mend
+
+__all__ = [
+    "Finder",
+    "Normalised",
+    "Settled",
+    "Span",
+    "ValueType",
+    "find",
+    "finder_types",
+    "mend",
+    "normalise",
+    "normalise_at",
+    "settle",
+    "settle_day_first",
+    "settle_decimal",
+]
+
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]

@@ -9,13 +9,17 @@ from types import MappingProxyType
 
 from pipeline.confidence import Calibration, Part, Signal, agreeing, rated, short_lists, signals
 from pipeline.data import Chunk, Document, Evidence, Extraction, Record, Vocabulary
-from pipeline.finders import Settled, normalise_at, settle
+from pipeline.finders import Settled, mend, normalise_at, settle
 from pipeline.finders import normalise as normalise_text
 from pipeline.grounding import extractive_paths, ground
 from pipeline.merging import merge
 from pipeline.prompting import Task
+from pipeline.run.doubt import doubted, is_doubtful
 from pipeline.schema import List, Node, Object, Text
 from pipeline.store import Normalised, Store
+
+_MENDED = ("date", "money", "number")
+_DOUBTFUL = "read with doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,10 @@ def gather(store: Store, task: Task, recipe: str, sha256: str, vocabulary: Vocab
     """The saved answers of a document under a recipe."""
     chunks = store.extractions(sha256, recipe)
     measured = [_measure(store, extraction, vocabulary) for _, extraction in chunks]
-    return Answers(store.document(sha256), task, chunks, measured, pointed)
+    document = store.document(sha256)
+    if document.ocr:
+        document = dataclasses.replace(document, words=store.words(sha256))
+    return Answers(document, task, chunks, measured, pointed)
 
 
 def _measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
@@ -66,10 +73,13 @@ def build_record(
     record = dataclasses.replace(record, short=short)
     settled = _settled(document.text, task.options.day_first)
     places = {e.path: e for e in record.evidence}
-    normalised = {
+    normalised: dict[str, Normalised | None] = {
         path: _normalise(node, text, places.get(path), document.text, settled)
         for path, node, text in _typed(task.schema.root, record.values, "")
     }
+    for path, place in places.items():
+        if is_doubtful(place, document.words):
+            normalised[path] = _marked(normalised.get(path), _DOUBTFUL)
     return record, normalised
 
 
@@ -84,7 +94,10 @@ def trace(answers: Answers, calibration: Calibration | None = None) -> list[tupl
         else ()
         for chunk, e in answers.chunks
     ]
-    return [rated(pieces, its, calibration) for pieces, its in zip(evidence, answers.measured, strict=True)]
+    return [
+        doubted(rated(pieces, its, calibration), answers.document.words)
+        for pieces, its in zip(evidence, answers.measured, strict=True)
+    ]
 
 
 def _settled(text: str, day_first: bool | None) -> Settled:
@@ -94,6 +107,11 @@ def _settled(text: str, day_first: bool | None) -> Settled:
 
 
 def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised | None:
+    mended = mend(text) if node.type in _MENDED else text
+    if mended != text:
+        found = normalise_text(mended, node.type, day_first=settled.day_first, decimal=settled.decimal)
+        if found is not None:
+            return _marked(Normalised(found.value, found.currency, "ambiguous" if found.ambiguous else ""), "repaired")
     if place is not None and place.start is not None and place.end is not None:
         found = normalise_at(source, place.start, place.end, node.type, settled=settled)
     else:
@@ -101,6 +119,12 @@ def _normalise(node: Text, text: str, place: Evidence | None, source: str, settl
     if found is None:
         return None
     return Normalised(found.value, found.currency, "ambiguous" if found.ambiguous else "")
+
+
+def _marked(meant: Normalised | None, mark: str) -> Normalised:
+    if meant is None:
+        return Normalised(None, marked=mark)
+    return dataclasses.replace(meant, marked=", ".join(piece for piece in (meant.marked, mark) if piece))
 
 
 def _typed(node: Node, value: object, path: str) -> list[tuple[str, Text, str]]:

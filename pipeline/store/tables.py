@@ -210,7 +210,7 @@ def fill(table: Table, value: object, normalised: Mapping[str, Normalised | None
         where = ".".join(part for part in (path, *column.path) if part)
         cells[column.name] = _cell(column, found, normalised.get(where), where)
         meant = normalised.get(where)
-        if column.part == "normalised" and found is not None and meant is not None and meant.marked:
+        if column.part in ("normalised", "value") and found is not None and meant is not None and meant.marked:
             marks.append(f"{where}: {meant.marked}")
     children = []
     for child in table.children:

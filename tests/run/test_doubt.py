@@ -1,0 +1,66 @@
+"""What OCR was not sure of is less sure; what it misread in amounts and dates is repaired; both are marked."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.data import Chunk, Document, Evidence, Extraction, Found, Page, Word
+from pipeline.finders import mend
+from pipeline.prompting import load_task
+from pipeline.run.doubt import doubted, is_doubtful
+from pipeline.run.records import Answers, build_record
+from pipeline.store.tables import fill, plan
+
+WORDS = (Word(1, 0, 5, 0, 0, 1, 1, 0.9), Word(1, 6, 9, 0, 0, 1, 1, 0.4), Word(1, 10, 12, 0, 0, 1, 1, 0.95))
+
+
+@pytest.mark.parametrize(
+    ("read", "meant"),
+    [
+        ("1O.5O", "10.50"),
+        ("l2/O3/2O25", "12/03/2025"),
+        ("RM6O.3O", "RM60.30"),
+        ("12 Oct 2O25", "12 Oct 2025"),
+        ("2l", "2l"),
+        ("10 Il Ol", "10 Il Ol"),
+        ("Oslo 4", "Oslo 4"),
+        ("1O.O5EUR", "1O.O5EUR"),
+        ("7.50", "7.50"),
+    ],
+)
+def test_letters_among_digits_are_digits(read, meant):
+    assert mend(read) == meant
+
+
+def test_a_value_is_no_surer_than_its_least_sure_word():
+    pieces = (
+        Evidence("a", "x", Found.EXACT, 0, 5, 1, 1, 0.8),
+        Evidence("b", "x", Found.EXACT, 4, 9, 1, 1, 0.8),
+        Evidence("c", "x", Found.EXACT, 10, 12, 1, 1, None),
+        Evidence("d", "x", Found.NOT_FOUND, confidence=0.2),
+    )
+
+    assert [piece.confidence for piece in doubted(pieces, WORDS)] == [0.72, 0.32, None, 0.2]
+    assert [is_doubtful(piece, WORDS) for piece in pieces] == [False, True, False, False]
+    assert doubted(pieces, ()) == pieces
+
+
+def test_the_row_says_what_was_repaired_and_what_was_read_with_doubt(tmp_path):
+    (tmp_path / "till.toml").write_text('instructions = "Copy."\nschema = "till.json"')
+    (tmp_path / "till.json").write_text(
+        '{"type": "object", "additionalProperties": false, "required": ["shop", "total"], "properties": {'
+        '"shop": {"type": "string", "maxLength": 30},'
+        '"total": {"type": "string", "x-nightdesk": {"type": "money"}, "maxLength": 20}}}'
+    )
+    task = load_task(str(tmp_path / "till.toml"))
+    text = "Books 4l.5O EUR"
+    words = (Word(1, 0, 5, 0, 0, 1, 1, 0.5), Word(1, 6, 11, 0, 0, 1, 1, 0.9), Word(1, 12, 15, 0, 0, 1, 1, 0.9))
+    document = Document("d", text, (Page(1, 0, len(text)),), "pictures", "1", ocr="x", words=words)
+    chunks = [(Chunk("d", 0, 0, len(text), text), Extraction("k", {"shop": "Books", "total": "4l.5O EUR"}))]
+
+    record, normalised = build_record(Answers(document, task, chunks, [{}], pointed=False))
+    row = fill(plan("till", task.schema.root, set()), record.values, normalised)
+
+    assert row.cells["shop"] == "Books"
+    assert (row.cells["total"], row.cells["total_text"], row.cells["total_currency"]) == (41.5, "4l.5O EUR", "EUR")
+    assert sorted(row.all_marks()) == ["shop: read with doubt", "total: repaired"]
