@@ -10,7 +10,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from pipeline.loopback import server_address
 
 
 class Settings(BaseModel):
@@ -52,13 +62,33 @@ class Shape(Settings):
     passive: bool = Field(False, description="threads sleep while they wait, for machines that others use too")
 
 
+def _engine(value: str) -> str:
+    if value not in ("batched", "naive"):
+        if "://" not in value:
+            raise ValueError("expected batched, naive or http://127.0.0.1:PORT")
+        server_address(value)
+    return value
+
+
 class EngineSettings(Settings):
     """Which engine, which grammar library, in which shape."""
 
-    engine: Literal["batched", "naive"] = "batched"
+    engine: Annotated[str, AfterValidator(_engine)] = Field(
+        "batched", description="batched, naive, or the address of a server on this machine"
+    )
     grammar: Literal["llguidance", "outlines_core", "free"] = "llguidance"
     sampling: Sampling = Sampling()
     shape: Shape = Shape()
+
+    @property
+    def server(self) -> tuple[str, int] | None:
+        """Host and port of the server that answers, where it is one."""
+        return None if self.engine in ("batched", "naive") else server_address(self.engine)
+
+    @property
+    def pointed(self) -> bool:
+        """Whether a grammar holds extractive fields to the document."""
+        return self.grammar == "llguidance" and self.server is None
 
 
 def _duration(value: object) -> object:

@@ -169,6 +169,7 @@ class Stop(enum.StrEnum):
     TOO_LONG = "too_long"  # the prompt never fitted
     GRAMMAR = "grammar"  # the grammar could not be compiled for this text, or gave up on the answer
     POISON = "poison"  # the engine died each time this was in it, at last with nothing beside it
+    SERVER = "server"  # a server gave no answer to this, or none that can be read, and does answer others
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tomllib
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +34,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def main() -> None:
     """The command `nightdesk`."""
     quiet_environment()
+    open_the_way(sys.argv[1:])
     guard()
     # Libraries warn and log with the text of documents in their messages. What matters becomes a Failure.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -45,6 +48,31 @@ def main() -> None:
     except BrokenPipeError:
         screen.nobody_reads()
     sys.exit(code)
+
+
+def open_the_way(args: Sequence[str]) -> None:
+    """Start the relay to the model server that a run names, if it names one: behind the guard it is too late.
+
+    Reads `--engine` and, where there is none, `engine` under [engine] of a job file. What is wrong there is said by
+    the command itself.
+    """
+    if args[:1] != ["run"]:
+        return
+    url: object = None
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
+        if arg == "--engine" or arg.startswith("--engine="):
+            url = following if arg == "--engine" else arg.partition("=")[2]
+    if url is None:
+        for name in (arg for arg in args[1:] if arg.endswith(".toml")):
+            with suppress(OSError, ValueError, AttributeError):
+                url = tomllib.loads(Path(name).read_text("utf-8-sig")).get("engine", {}).get("engine")
+                break
+    if isinstance(url, str) and url.startswith("http://"):
+        from pipeline.loopback import server_address
+        from pipeline.supervise.relay import start_early
+
+        with suppress(ValueError):
+            start_early(*server_address(url))
 
 
 def call(args: Sequence[str]) -> int:

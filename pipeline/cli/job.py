@@ -163,12 +163,17 @@ def _explained(error: pydantic.ValidationError, name: str, source: str, flags: G
         close = difflib.get_close_matches(str(place[-1]), known, 1)
         hint = f"Did you mean `{close[0]}`?" if close else f"Known keys here: {', '.join(known)}."
         return JobError(f"{_where(name, source, place)}: there is no key `{place[-1]}`.", hint=hint)
-    what = _PLAIN.get(first["type"]) or first["msg"][0].lower() + first["msg"][1:]
+    what = _PLAIN.get(first["type"]) or _said(first["msg"])
     if flag is not None:
         return JobError(f"--{flag[-1]}: {what}.", hint="See `nightdesk run --help`.")
     key = ".".join(str(step + 1 if isinstance(step, int) else step) for step in place)
     colon = "" if what == _PLAIN["missing"] else ":"
     return JobError(f"{_where(name, source, place)}: key `{key}`{colon} {what}.", hint="See `nightdesk help running`.")
+
+
+def _said(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _model_at(place: Place) -> type[Settings]:

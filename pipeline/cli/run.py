@@ -40,7 +40,11 @@ def run(
         Literal["llguidance", "outlines_core", "free"] | None, typer.Option(help="What holds answers to the schema.")
     ] = None,
     engine: Annotated[
-        Literal["batched", "naive"] | None, typer.Option(help="naive: one document at a time, for comparison.")
+        str | None,
+        typer.Option(
+            metavar="batched|naive|http://127.0.0.1:PORT",
+            help="naive: one document at a time, for comparison. An address: a model server that runs here already.",
+        ),
     ] = None,
     slots: Annotated[int | None, typer.Option(metavar="N", help="Answers written at the same time.")] = None,
     context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,

@@ -45,6 +45,8 @@ class Signal:
 
 def signals(completion: Completion, vocabulary: Vocabulary) -> dict[str, Signal]:
     """A Signal for each finished value of the answer, by path: `total`, `items[2].price`."""
+    if not completion.logprobs:  # a server gives no figures
+        return {}
     ends: list[int] = []
     answer = bytearray()
     for token in completion.tokens:

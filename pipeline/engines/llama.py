@@ -17,6 +17,7 @@ from typing import cast
 
 import llama_cpp
 import numpy as np
+from llama_cpp import llama_grammar
 
 from pipeline.batching import Logits, Row
 from pipeline.engines.sizes import Sizes
@@ -217,3 +218,8 @@ def _last_error() -> str:
     with contextlib.suppress(IndexError):
         return recent_log[-1]
     return "no reason given"
+
+
+def gbnf(schema: str) -> str:
+    """A JSON Schema as llama.cpp's own grammar text, for servers that take nothing else. Decodes nothing."""
+    return str(llama_grammar.json_schema_to_gbnf(schema))

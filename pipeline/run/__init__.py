@@ -7,6 +7,7 @@ again does what is missing.
     intake.py   files -> documents        records.py  answers -> one record a document
     scans.py    pages without text -> OCR
     model.py    the model and its engine      night.py    when a run ends although work is left
+    served.py   the model in a server that runs already
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake, chunking_id
 from pipeline.run.model import Model, machine, open_model
 from pipeline.run.night import NightsEnd
+from pipeline.run.served import open_server
 from pipeline.schema import any_extractive
 from pipeline.store import RunInfo, Store
 
@@ -76,11 +78,11 @@ def run(
     is a Summary unless an error ends the run; what was finished is kept under any of them.
     """
     tasks, inputs = _tasks(job)
-    model = open_model(job.model, job.lora)
+    model = open_model(job.model, job.lora) if job.engine.server is None else open_server(job)
     template = _template(job)
     builders = {name: PromptBuilder(task, model.tokenizer, template=template) for name, task in tasks.items()}
     for builder in builders.values():
-        builder.check_fits(model.context)
+        model.check_fits(builder)
     end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
     with Store.open(job.database) as store, nullcontext() if dry_run else awake():
         run_id = store.begin_run(_info(job, model, command))
@@ -273,7 +275,7 @@ def _recipe_parts(job: Job, model: Model, builder: PromptBuilder) -> dict[str, s
         "chunking": chunking_id(builder.task.options, model.tokenizer),
         "model": model.sha256,
         **({"lora": model.adapters} if model.adapters else {}),
-        "grammar": job.engine.grammar,
+        "grammar": job.engine.grammar if job.engine.server is None else "the server's",
         "sampling": job.engine.sampling.words,
     }
 
@@ -289,6 +291,8 @@ def recipes(settings: str) -> dict[str, dict[str, str]]:
         raise JobError(
             "The settings of the newest run were kept by another version.", hint="Run the job again."
         ) from error
+    if job.engine.server is not None:
+        raise JobError("Only a run asks the server what it is.", hint="Run the job again.")
     model = open_model(job.model, job.lora)
     template = _template(job)
     builders = [PromptBuilder(task, model.tokenizer, template=template) for task in _tasks(job)[0].values()]

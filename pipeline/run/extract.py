@@ -120,6 +120,11 @@ class TaskRun:
                 "The engine died three times over this text, the last time with nothing beside it.",
                 hint="Nothing else is affected; `nightdesk retry` tries it again.",
             )
+        if completion.stop is Stop.SERVER:
+            raise Poison(
+                "The server gave no usable answer to this text, and answers others.",
+                hint="Nothing else is affected; `nightdesk retry` tries it again.",
+            )
         if completion.stop is Stop.GRAMMAR:
             raise AnswerError(
                 "The grammar could not hold an answer about this text.",
@@ -172,7 +177,7 @@ class TaskRun:
             yield self._record(sha256)
 
     def _record(self, sha256: str) -> Recorded:
-        pointed = self._settings.grammar == "llguidance"
+        pointed = self._settings.pointed
         vocabulary = self._tokenizer.vocabulary
         answers = gather(self._store, self.task, self._recipe, sha256, vocabulary, pointed=pointed)
         others = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import psutil
 
@@ -29,6 +29,7 @@ from pipeline.models.gguf import Header, check_model
 from pipeline.models.locate import find_model, recall, remember, sha256_of
 from pipeline.models.memory import estimate
 from pipeline.models.tokenizer import Tokenizer
+from pipeline.prompting import PromptBuilder
 from pipeline.run import tuned
 
 SCRIPTED = "scripted"
@@ -43,6 +44,10 @@ class Model(Protocol):
     tokenizer: TokenizerLike
     context: int  # tokens of one sequence at most
     adapters: str  # what is laid over it, as a recipe names it; empty: nothing
+
+    def check_fits(self, builder: PromptBuilder) -> None:
+        """Raise ModelDoesNotFit where a task's longest prompt would not fit the context."""
+        ...
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """Load the weights. `prefix` and `longest` are in tokens, see `engines.shape.resolve`."""
@@ -79,6 +84,10 @@ class FileModel:
         self.tokenizer: TokenizerLike = Tokenizer.load(self._path)
         self.context = self._header.context_length or 4096
 
+    def check_fits(self, builder: PromptBuilder) -> None:
+        """See Model."""
+        builder.check_fits(self.context)
+
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
         offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters) * settings.shape.replicas)
@@ -87,7 +96,7 @@ class FileModel:
         shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
         spec = EngineSpec(
             self._path,
-            settings.engine,
+            _engine(settings),
             settings.grammar,
             shape,
             wanted.forced_tokens,
@@ -166,6 +175,10 @@ class ScriptedModel:
     def __init__(self) -> None:
         self.tokenizer: TokenizerLike = ByteTokenizer()
 
+    def check_fits(self, builder: PromptBuilder) -> None:
+        """See Model."""
+        builder.check_fits(self.context)
+
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model."""
         slots = min(settings.shape.slots or 8, 24)
@@ -175,7 +188,7 @@ class ScriptedModel:
         shape = Resolved(slots, forks, fork_cells, sizes, settings.shape.replicas)
         spec = EngineSpec(
             None,
-            settings.engine,
+            _engine(settings),
             settings.grammar,
             shape,
             settings.shape.forced_tokens,
@@ -185,3 +198,7 @@ class ScriptedModel:
         if settings.shape.replicas == 1:
             return spec.build(), said
         return ChildEngine(spec), f"{said}; {replicas_in_words(shape.replicas, settings.shape.replicas)}"
+
+
+def _engine(settings: EngineSettings) -> Literal["batched", "naive"]:
+    return "naive" if settings.engine == "naive" else "batched"

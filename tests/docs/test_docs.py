@@ -186,7 +186,7 @@ def test_the_results_page_names_the_tables_that_there_are():
     assert made == {*re.findall(r"`(_[a-z]+)`", PAGES["results"])}
 
 
-@pytest.mark.parametrize(("verb", "name"), [(run, "grammar"), (run, "engine"), (check, "grammar")])
+@pytest.mark.parametrize(("verb", "name"), [(run, "grammar"), (check, "grammar")])
 def test_choices_are_those_of_the_settings(verb, name):
     offered = get_type_hints(verb)[name]
     choices = next((part for part in get_args(offered) if get_origin(part) is Literal), offered)
