@@ -12,6 +12,7 @@ from pipeline.supervise.relay import Relay
 
 LARGEST = 64 << 20  # bytes of an answer
 QUESTION = 30.0  # seconds for a question about the server itself
+COUNT = 600.0  # seconds for counting tokens: some servers do nothing else while they answer somebody
 ANSWER = 1800.0  # seconds for a model's answer, queueing included
 
 
@@ -54,7 +55,7 @@ class Http:
         """GET. Raises OSError or HTTPException where there was no answer."""
         return self._ask("GET", path, None, QUESTION)
 
-    def post(self, path: str, body: object, timeout: float = QUESTION) -> Reply:
+    def post(self, path: str, body: object, timeout: float = COUNT) -> Reply:
         """POST of a JSON body. Raises as `get`."""
         return self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), timeout)
 
@@ -66,17 +67,16 @@ class Http:
         connection = _Connection(self._relay, self._host, self._port, timeout)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close"})
-            response = connection.getresponse()
-            if 300 <= response.status < 400:
-                raise EngineError(
-                    f"The server at {self.url} redirects to another address, which is refused.",
-                    hint="Name the address of the program that runs the model itself.",
-                )
-            raw = response.read(LARGEST + 1)
-            if len(raw) > LARGEST:
-                return Reply(response.status, None)
-            after = response.getheader("Retry-After") or ""
-            return Reply(response.status, _json(raw), float(after) if after.isdecimal() else None)
+            with connection.getresponse() as response:
+                if 300 <= response.status < 400:
+                    raise EngineError(
+                        f"The server at {self.url} redirects to another address, which is refused.",
+                        hint="Name the address of the program that runs the model itself.",
+                    )
+                raw = response.read(LARGEST + 1)
+                after = response.getheader("Retry-After") or ""
+                said = _json(raw) if len(raw) <= LARGEST else None
+                return Reply(response.status, said, float(after) if after.isdecimal() else None)
         finally:
             connection.close()
 
