@@ -172,6 +172,7 @@ class Job(Settings):
     engine: EngineSettings = EngineSettings()
     night: Night = Night()
     summary: tuple[Path, ...] = Field((), description="files for the summary of a run, .md or .json")
+    no_text: bool = Field(False, description="keep neither document text nor quotes: values and offsets only")
     password: tuple[str, ...] = Field((), description="tried on encrypted PDFs", repr=False)
     ocr: str = Field(
         "auto",

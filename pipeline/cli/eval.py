@@ -137,6 +137,11 @@ def _read(store: Store, task: Task, gold: Sequence[Gold], files: dict[str, Path]
         record = by_document.get(sha256)
         if record is None and all(verdict.task != task.name for verdict in store.explain(sha256).verdicts):
             left_out["not given to this database"] += 1
+        elif record is not None and not store.has_text(sha256):
+            raise UserError(
+                "The database keeps no texts (--no-text), so it cannot be seen which documents are examples.",
+                hint="Run the labelled documents into a database of their own, without --no-text.",
+            )
         elif record is not None and store.document(sha256).text.strip() in shown:
             left_out["being examples of the task"] += 1
         else:

@@ -72,6 +72,9 @@ def run(
     summary: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.md|.json", help="Write the summary there too; may be repeated.")
     ] = None,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Keep neither texts nor quotes in the database: values and offsets only.")
+    ] = False,
     password: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="For encrypted PDFs; may be repeated. Others may see it.")
     ] = None,
@@ -116,6 +119,7 @@ def run(
         ("night", "nice"): nice,
         ("ocr",): ocr,
         ("summary",): tuple(file.absolute() for file in summary or ()) or None,
+        ("no_text",): no_text or None,
         ("password",): options.passwords(password or [], password_file) or None,
     }
     if jobs.is_job_file(subject, inputs or []):

@@ -8,6 +8,7 @@ again does what is missing.
     scans.py    pages without text -> OCR
     model.py    the model and its engine      night.py    when a run ends although work is left
     served.py   the model in a server that runs already
+    texts.py    documents with their texts, also where the database keeps none
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,9 @@ from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake, chunking_id
 from pipeline.run.model import Model, machine, open_model
 from pipeline.run.night import NightsEnd
+from pipeline.run.scans import Scans
 from pipeline.run.served import open_server
+from pipeline.run.texts import Texts
 from pipeline.schema import any_extractive
 from pipeline.store import RunInfo, Store
 
@@ -84,9 +87,15 @@ def run(
     for builder in builders.values():
         model.check_fits(builder)
     end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
-    with Store.open(job.database) as store, nullcontext() if dry_run else awake():
+    with Store.open(job.database, keep_text=not job.no_text) as store, nullcontext() if dry_run else awake():
         run_id = store.begin_run(_info(job, model, command))
-        yield from _Run(job, store, run_id, model, builders, inputs, end).story(dry_run)
+        if job.no_text:
+            store.forget_texts()
+        reading = ReadOptions(job.password, scans=job.ocr != "off")
+        scans = Scans(store, run_id, wanted=job.ocr, workers=machine().cores)
+        with closing(Texts(store, scans, reading)) as texts:
+            intake = Intake(store, texts, scans, run_id, options=reading, workers=machine().cores)
+            yield from _Run(job, store, texts, intake, run_id, model, builders, inputs, end).story(dry_run)
 
 
 def _tasks(job: Job) -> tuple[dict[str, Task], list[tuple[str, tuple[Path, ...]]]]:
@@ -115,6 +124,8 @@ class _Run:
         self,
         job: Job,
         store: Store,
+        texts: Texts,
+        intake: Intake,
         run_id: int,
         model: Model,
         builders: dict[str, PromptBuilder],
@@ -124,6 +135,8 @@ class _Run:
         self._job = job
         self._inputs = inputs
         self._store = store
+        self._texts = texts
+        self._intake = intake
         self._run_id = run_id
         self._model = model
         self._builders = builders
@@ -164,19 +177,18 @@ class _Run:
 
     def _events(self, dry_run: bool) -> Iterator[Event]:
         yield Opened(self._run_id, self._model.name, "")
-        reading = ReadOptions(self._job.password, scans=self._job.ocr != "off")
-        intake = Intake(self._store, self._run_id, options=reading, ocr=self._job.ocr, workers=machine().cores)
-        yield from self._read(intake)
+        yield from self._read()
         runs = []
         for name, builder in self._builders.items():
-            options = builder.task.options
             parts = _recipe_parts(self._job, self._model, builder)
             cutting = parts["chunking"]
             recipe = self._store.recipe(name, parts)
             yield from self._other_model(name, parts)
             if self._end() is not Halt.NOW:
-                yield from intake.cut(name, cutting, options, self._model.tokenizer)
-            task_run = TaskRun(self._store, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine)
+                yield from self._intake.cut(name, cutting, builder.task.options, self._model.tokenizer)
+            task_run = TaskRun(
+                self._store, self._texts, self._run_id, builder, self._model.tokenizer, recipe, self._job.engine
+            )
             self._store.define_task(self._run_id, name, builder.task.schema.root, recipe)
             yield task_run.plan()
             runs.append(task_run)
@@ -194,9 +206,9 @@ class _Run:
         model = self._model
         yield ModelChanged(task, other.name, other.sha256, model.name, model.sha256, other.documents, keep)
 
-    def _read(self, intake: Intake) -> Iterator[Event]:
+    def _read(self) -> Iterator[Event]:
         """Look at the files and read what is new, as far as the night goes."""
-        for event in intake.look(self._inputs, self._job.limit):
+        for event in self._intake.look(self._inputs, self._job.limit):
             yield event
             if self._end() is not Halt.NO:
                 self._cut_short = True

@@ -70,7 +70,7 @@ def observe(
     """The values of the records of these documents, each with whether it is right by its path."""
     found: list[Observation] = []
     for sha256, right in verdicts.items():
-        answers = gather(store, task, recipe, sha256, vocabulary, pointed=pointed)
+        answers = gather(store, task, recipe, store.document(sha256), vocabulary, pointed=pointed)
         evidence = trace(answers)
         # Merging renumbers items; a value is known again by where it stands.
         known = {

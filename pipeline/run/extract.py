@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 from pipeline.confidence import lists_of
 from pipeline.config import EngineSettings
-from pipeline.data import Completeness, Completion, Counts, Document, Extraction, Failure, Found, Prompt, Stop
-from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong
+from pipeline.data import Completeness, Completion, Counts, Extraction, Failure, Found, Prompt, Stop
+from pipeline.errors import AnswerError, ItemError, Poison, PromptTooLong, ReadError
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder, question_of, with_samples
 from pipeline.run import calibrations
 from pipeline.run.events import Answered, Event, Failed, Planned, Recorded
 from pipeline.run.records import build_record, gather
+from pipeline.run.texts import Texts
 from pipeline.schema import close, parse
 from pipeline.store import Store, Work
 
@@ -35,6 +36,7 @@ class TaskRun:
     def __init__(
         self,
         store: Store,
+        texts: Texts,
         run_id: int,
         builder: PromptBuilder,
         tokenizer: TokenizerLike,
@@ -44,13 +46,14 @@ class TaskRun:
         self.builder = builder
         self.task = builder.task
         self._store = store
+        self._texts = texts
         self._run_id = run_id
         self._tokenizer = tokenizer
         self._recipe = recipe
         self._settings = settings
         self._calibration = calibrations.load(recipe)
         self._in_flight: dict[str, _Asked] = {}
-        self._document: Document | None = None
+        self._unread: list[Event] = []  # what happened while prompts were made
 
     def plan(self) -> Planned:
         """Enter the work there is, and count it."""
@@ -70,7 +73,11 @@ class TaskRun:
         for work in self._store.pending(self.task.name, self._recipe, run_id=self._run_id):
             if not admits(self.task.name, work):
                 continue
-            text = self._text(work)
+            try:
+                text = self._texts.document(work.document).text[work.start : work.end]
+            except ReadError as error:
+                self._unread += [*self._fail(work, error), Answered(self.task.name, work.tokens, Counts())]
+                continue
             prompt = self.builder.prompt(text, work.work_key, temperature=sampling.temperature, seed=sampling.seed)
             self._in_flight[work.work_key] = _Asked(work)
             yield from with_samples(prompt, sampling)
@@ -81,6 +88,7 @@ class TaskRun:
 
     def save(self, completion: Completion) -> Iterator[Event]:
         """Keep an answer with its samples once all are there, and in the same transaction the records it completes."""
+        yield from self._while_asking()
         key, number = question_of(completion.work_key)
         asked = self._in_flight[key]
         asked.answers[number] = completion
@@ -105,8 +113,23 @@ class TaskRun:
 
     def sweep(self) -> Iterator[Event]:
         """Write the records of documents whose chunks were all answered before."""
+        yield from self._while_asking()
         for sha256 in self._store.unmerged(self.task.name, self._recipe, run_id=self._run_id):
-            yield self._record(sha256)
+            if self._store.failed_out(sha256, "read", task=self.task.name):
+                continue
+            try:
+                yield self._record(sha256)
+            except ReadError as error:
+                path = self._store.path_of(sha256)
+                failure = Failure(
+                    path, "read", error.code, error.message, error.hint, document=sha256, task=self.task.name
+                )
+                yield Failed(failure, self._store.save_failure(self._run_id, failure))
+
+    def _while_asking(self) -> Iterator[Event]:
+        """Events of `prompts`, which the engine calls and which cannot yield them itself."""
+        events, self._unread = self._unread, []
+        yield from events
 
     def _read(self, completion: Completion) -> tuple[str, Extraction]:
         """The answer as text and as values. What the budget cut is closed by the schema and marked."""
@@ -174,12 +197,15 @@ class TaskRun:
 
     def _record_all(self, work: Work) -> Iterator[Recorded]:
         for sha256 in self._store.completed_documents(self.task.name, self._recipe, work.work_key):
-            yield self._record(sha256)
+            with suppress(ReadError):  # `sweep` tries it once more, and says so
+                yield self._record(sha256)
 
     def _record(self, sha256: str) -> Recorded:
         pointed = self._settings.pointed
         vocabulary = self._tokenizer.vocabulary
-        answers = gather(self._store, self.task, self._recipe, sha256, vocabulary, pointed=pointed)
+        answers = gather(
+            self._store, self.task, self._recipe, self._texts.document(sha256), vocabulary, pointed=pointed
+        )
         others = {
             path: self._store.list_lengths(self.task.name, path, but=sha256) for path in lists_of(self.task.schema.root)
         }
@@ -194,9 +220,3 @@ class TaskRun:
             from_example=found[Found.FROM_EXAMPLE],
             short=len(record.short),
         )
-
-    def _text(self, work: Work) -> str:
-        """The chunk's text. Chunks of one document come one after the other, so it is fetched once."""
-        if self._document is None or self._document.sha256 != work.document:
-            self._document = self._store.document(work.document)
-        return self._document.text[work.start : work.end]

@@ -25,6 +25,7 @@ from pipeline.readers import ReadOptions
 from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
 from pipeline.run.events import Event, Failed, FileRead, Looked
 from pipeline.run.scans import Scan, Scans
+from pipeline.run.texts import Texts
 from pipeline.store import FileRow, Store
 from pipeline.supervise import Worker, map_ordered
 
@@ -46,9 +47,12 @@ class _Place:
 class Intake:
     """One run's reading. `ocr` is that of `config.Job`."""
 
-    def __init__(self, store: Store, run_id: int, *, options: ReadOptions, ocr: str, workers: int) -> None:
+    def __init__(
+        self, store: Store, texts: Texts, scans: Scans, run_id: int, *, options: ReadOptions, workers: int
+    ) -> None:
         self._store = store
-        self._scans = Scans(store, run_id, wanted=ocr, workers=workers)
+        self._texts = texts
+        self._scans = scans
         self._waiting: list[tuple[_Place, Scan]] = []
         self._workers = workers
         self._run_id = run_id
@@ -94,7 +98,11 @@ class Intake:
     def cut(self, task: str, chunking_id: str, options: Options, tokenizer: TokenizerLike) -> Iterator[Event]:
         """Cut the task's documents that were not yet cut this way."""
         for sha256 in self._store.unchunked(task, chunking_id, run_id=self._run_id):
-            document = self._store.document(sha256)
+            try:
+                document = self._texts.document(sha256)
+            except ReadError as error:
+                yield self._fail_reading(self._store.path_of(sha256), error, sha256)
+                continue
             chunks = chunk(document, budget=options.chunk_tokens, overlap=options.overlap, count=tokenizer.count)
             if chunks:
                 self._store.save_chunks(sha256, chunking_id, chunks)
@@ -187,6 +195,8 @@ class Intake:
             )
             for i, a in enumerate(document.attachments, start=1)
         ]
+        if not holds_only:
+            self._texts.remember(document)
         with self._store.atomic():  # a mail that counts as read has its attachments in the ledger
             self._store.save_document(
                 self._run_id, dataclasses.replace(document, text="", pages=(), places=()) if holds_only else document

@@ -33,13 +33,17 @@ class Answers:
     pointed: bool  # the grammar held extractive fields to the chunk
 
 
-def gather(store: Store, task: Task, recipe: str, sha256: str, vocabulary: Vocabulary, *, pointed: bool) -> Answers:
-    """The saved answers of a document under a recipe."""
-    chunks = store.extractions(sha256, recipe)
+def gather(
+    store: Store, task: Task, recipe: str, document: Document, vocabulary: Vocabulary, *, pointed: bool
+) -> Answers:
+    """The saved answers about a document, with its text, under a recipe."""
+    chunks = [
+        (dataclasses.replace(place, text=document.text[place.start : place.end]), extraction)
+        for place, extraction in store.extractions(document.sha256, recipe)
+    ]
     measured = [_measure(store, extraction, vocabulary) for _, extraction in chunks]
-    document = store.document(sha256)
     if document.ocr:
-        document = dataclasses.replace(document, words=store.words(sha256))
+        document = dataclasses.replace(document, words=store.words(document.sha256))
     return Answers(document, task, chunks, measured, pointed)
 
 

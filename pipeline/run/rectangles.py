@@ -68,4 +68,6 @@ def _quotes(document: Document, piece: Evidence) -> Iterator[Quote]:
         start, end = max(piece.start, page.start), min(piece.end, page.end)
         if start < end:
             words = document.text[start:end]
+            if not words:  # the database keeps no texts
+                return
             yield Quote(page.number, words, document.text.count(words, page.start, start))

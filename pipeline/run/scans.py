@@ -1,7 +1,7 @@
 """Documents with pages that have no text -> the same, read by OCR, page by page, in worker processes with limits.
 
 Pages of several documents are read side by side. Each is kept as soon as it is read, and none is read twice under the
-same settings. A page that cannot be read costs itself only.
+same settings, but where the database keeps no texts. A page that cannot be read costs itself only.
 """
 
 from __future__ import annotations
@@ -68,18 +68,18 @@ class Scans:
         outcomes = map_ordered(answer, asked, name="OCR", timeout=TIMEOUT, memory=MEMORY, workers=self._workers)
         for number, scan in enumerate(scans):
             errors: dict[int, NightdeskError] = {}
+            read = self._known(scan)
             for request in requests[number]:
                 _, outcome = next(outcomes)
                 if isinstance(outcome, PageRead):
-                    self._store.save_ocr_page(
-                        self._run_id, scan.document.sha256, request.page, self._settings, _kept(outcome)
-                    )
+                    page = read[request.page] = _kept(outcome)
+                    self._store.save_ocr_page(self._run_id, scan.document.sha256, request.page, self._settings, page)
                 elif isinstance(outcome, ReadError | ChildError):
                     errors[request.page] = outcome
                 else:
                     raise outcome
                 yield PageDone(scan.request.name, request.page, len(scan.document.pages))
-            yield scan, self._complete(scan, errors)
+            yield scan, self._complete(scan, read, errors)
 
     @cached_property
     def _tesseract(self) -> Tesseract | None:
@@ -92,7 +92,7 @@ class Scans:
     def _requests(self, scan: Scan) -> Iterator[OcrRequest]:
         if self._tesseract is None:
             return
-        known = self._store.ocr_pages(scan.document.sha256, self._settings)
+        known = self._known(scan)
         asked = scan.request
         for number in scan.pages:
             if number not in known:
@@ -100,13 +100,18 @@ class Scans:
                     asked.name, number, self._tesseract, self._languages, asked.options.passwords, asked.content
                 )
 
-    def _complete(self, scan: Scan, errors: Mapping[int, NightdeskError]) -> Document | NightdeskError:
+    def _known(self, scan: Scan) -> dict[int, OcrPage]:
+        """Its pages that were read before under these settings, and are to be read."""
+        if self._tesseract is None:
+            return {}
+        pages = self._store.ocr_pages(scan.document.sha256, self._settings)
+        return {number: page for number, page in pages.items() if number in scan.pages}
+
+    def _complete(
+        self, scan: Scan, read: Mapping[int, OcrPage], errors: Mapping[int, NightdeskError]
+    ) -> Document | NightdeskError:
         """The document with what was read; or the error where it has no text at all."""
         name = scan.request.name
-        read: dict[int, OcrPage] = {}
-        if self._tesseract is not None:
-            pages = self._store.ocr_pages(scan.document.sha256, self._settings)
-            read = {number: page for number, page in pages.items() if number in scan.pages}
         document = replace(joined(scan.document, read, errors), ocr=self._settings)
         if document.text.strip() or document.attachments:
             return document

@@ -25,6 +25,11 @@ def write(export: Export, out: TextIO) -> int:
         )
     count = 0
     for row, record in zip(export.store.rows(export.tables), export.store.records(export.task), strict=True):
+        if not export.store.has_text(record.document):
+            raise UserError(
+                "langextract's form holds the documents' texts, which this database does not keep (--no-text).",
+                hint="Use --format jsonl.",
+            )
         evidence = {piece.path: piece for piece in record.evidence}
         groups: dict[str, int] = {}
         line = {

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from pipeline.data import Counts
 from pipeline.store.connection import connect
-from pipeline.store.documents import MAX_TRIES, Documents
+from pipeline.store.documents import MAX_TRIES, Documents, as_kept
 from pipeline.store.failures import Failed, Failures
 from pipeline.store.files import FileRow, Files
 from pipeline.store.lock import Lock
@@ -58,6 +58,7 @@ __all__ = [
     "Totals",
     "Verdict",
     "Work",
+    "as_kept",
     "recipe_id",
     "work_key",
 ]
@@ -68,8 +69,11 @@ class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, 
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | os.PathLike[str], *, write: bool = True) -> Iterator[Store]:
+    def open(cls, path: str | os.PathLike[str], *, write: bool = True, keep_text: bool = True) -> Iterator[Store]:
         """Open the database at `path`; a writer makes it where there is none, takes the lock and migrates.
+
+        Without `keep_text` what is saved has neither the texts of documents nor quotes from them: values and offsets
+        only. What is there already stays; see `forget_texts`.
 
         Raises StoreLocked, StoreNewer, StoreFull or StoreError.
         """
@@ -79,7 +83,7 @@ class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, 
             db = connect(file, write=write)
             try:
                 (migrate if write else require_current)(db, file)
-                yield cls(db, file)
+                yield cls(db, file, keep_text=keep_text)
             finally:
                 db.close()
         finally:

@@ -230,9 +230,10 @@ def connect(path: Path, *, write: bool) -> Database:
 class Part:
     """What the parts of the Store share: the connection and three ways to ask it."""
 
-    def __init__(self, db: Database, path: Path) -> None:
+    def __init__(self, db: Database, path: Path, *, keep_text: bool = True) -> None:
         self.db = db
         self.path = path
+        self.keep_text = keep_text
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.data import Chunk, Document, Page, Place, Word, fingerprint
 from pipeline.store.connection import PAGE, Part, as_json, clean, now
@@ -22,15 +23,21 @@ MAX_TRIES = 2
 """A failure is tried so often on its own, then only after `retry`."""
 
 
+def as_kept(document: Document) -> Document:
+    """The document as the database gives it back, its text included: no lone surrogates, attachments or words."""
+    return replace(document, text=clean(document.text), attachments=(), words=())
+
+
 class Documents(Part):
     """The tables `_documents`, `_pages`, `_words` and `_chunks`."""
 
     def save_document(self, run_id: int, document: Document) -> None:
         """Keep a document that was read, and forget that reading it failed. A changed text loses its chunks.
 
-        Lone surrogates become U+FFFD: cut and hash the document that `document()` gives back.
+        Lone surrogates become U+FFFD: cut and hash what `as_kept` makes of the document.
         """
-        text = clean(document.text)
+        text = clean(document.text) if self.keep_text else ""
+        places = document.places if self.keep_text else ()  # their names are texts too: a heading, a sheet
         with self.atomic():
             old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
             self._do(
@@ -41,7 +48,7 @@ class Documents(Part):
                 (
                     document.sha256,
                     text,
-                    as_json([[p.start, p.end, p.label] for p in document.places]) if document.places else None,
+                    as_json([[p.start, p.end, p.label] for p in places]) if places else None,
                     document.reader,
                     document.reader_version,
                     document.ocr,
@@ -62,7 +69,7 @@ class Documents(Part):
                 "INSERT INTO _pages (document, number, start_char, end_char, note) VALUES (?, ?, ?, ?, ?)",
                 [(document.sha256, page.number, page.start, page.end, page.note or None) for page in document.pages],
             )
-            if old is not None and old[0] != text:
+            if old is not None and (old[0] != text or not self.keep_text):  # unknown texts are cut again
                 self._do("DELETE FROM _chunks WHERE document = ?", (document.sha256,))
             self._do(
                 """DELETE FROM _failures WHERE stage = 'read' AND (document = :sha256
@@ -91,7 +98,10 @@ class Documents(Part):
         return tuple(Word(*row) for row in rows)
 
     def document(self, sha256: str) -> Document:
-        """The document of these bytes, without its attachments and its words. KeyError where it was never read."""
+        """The document of these bytes, without its attachments and its words. KeyError where it was never read.
+
+        Its text is empty, and it has no places, where they are not kept (`has_text`).
+        """
         row = self._one("SELECT text, reader, reader_version, ocr, places FROM _documents WHERE sha256 = ?", (sha256,))
         if row is None:
             raise KeyError(sha256)
@@ -103,6 +113,14 @@ class Documents(Part):
         places = tuple(Place(*place) for place in json.loads(row[4] or "[]"))
         text_pages = tuple(Page(*page) for page in pages)
         return Document(sha256, row[0], text_pages, row[1], row[2], places=places, ocr=row[3])
+
+    def has_text(self, sha256: str) -> bool:
+        """Whether the text of this document is kept, as far as it has any."""
+        return not self._one(
+            """SELECT EXISTS (SELECT 1 FROM _documents d JOIN _pages p ON p.document = d.sha256
+                              WHERE d.sha256 = ? AND d.text = '' AND p.end_char > 0)""",
+            (sha256,),
+        )[0]
 
     def save_chunks(self, sha256: str, chunking_id: str, chunks: Sequence[Chunk]) -> None:
         """Keep where a document was cut. A document without chunks is a failure of the caller's to record."""

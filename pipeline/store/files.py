@@ -81,6 +81,11 @@ class Files(Part):
         )
         return row is not None
 
+    def doubt_file(self, path: str) -> None:
+        """Its bytes are not those that were noted, although size and time are: the next look opens it."""
+        with self.atomic():
+            self._do("UPDATE _files SET mtime_ns = -1 WHERE path = ?", (clean_path(path),))
+
     def save_files(self, run_id: int, rows: Iterable[FileRow]) -> None:
         """Enter or update files and mark them as seen in this run. A file that changed loses its old failures, and one
         that can be opened again the failure to open it.

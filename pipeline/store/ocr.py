@@ -1,7 +1,7 @@
 """What OCR read on a page, kept under the file's hash, the page's number and the settings: no page is read twice.
 
 The hash and the number name the picture of the page without drawing it. A page is kept as soon as it is read, so a
-night that ends inside of a long scan goes on at the next page.
+night that ends inside of a long scan goes on at the next page. A database without texts has none of this.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Ocr(Part):
         }
 
     def save_ocr_page(self, run_id: int, sha256: str, number: int, settings: str, page: OcrPage) -> None:
-        """Keep a page. What was read there under other settings goes."""
+        """Keep a page. What was read there under other settings goes. Nothing is kept without `keep_text`."""
+        if not self.keep_text:
+            return
         with self.atomic():
             self._do("DELETE FROM _ocr WHERE document = ? AND page = ?", (sha256, number))
             self._do(

@@ -64,6 +64,37 @@ class Purge(History):
         self._checkpoint()
         return purged
 
+    def forget_texts(self) -> bool:
+        """Overwrite all texts, names of places, quotes, thoughts and pages of OCR in the file, as `purge` does.
+
+        Gives whether there were any. Values, offsets, page numbers, the boxes of words and hashes stay.
+        """
+        if not self._one("""
+            SELECT EXISTS (SELECT 1 FROM _documents WHERE text <> '')
+                OR EXISTS (SELECT 1 FROM _ocr)
+                OR EXISTS (SELECT 1 FROM _extractions WHERE thought IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM _evidence WHERE quote <> '' OR place IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM _records, json_each(conflicts)
+                           WHERE value ->> 'kept_quote' <> '' OR value ->> 'other_quote' <> '')
+                OR EXISTS (SELECT 1 FROM _history, json_each(evidence) WHERE value ->> 'quote' <> '')""")[0]:
+            return False
+        self._do("PRAGMA secure_delete = ON")
+        self._do("PRAGMA temp_store = MEMORY")
+        with self.atomic():
+            self._do("UPDATE _documents SET text = '', places = NULL WHERE text <> ''")
+            self._do("DELETE FROM _ocr")
+            self._do("UPDATE _extractions SET thought = NULL WHERE thought IS NOT NULL")
+            self._do("""UPDATE _records SET conflicts = (
+                SELECT json_group_array(json_set(value, '$.kept_quote', '', '$.other_quote', ''))
+                FROM json_each(conflicts)) WHERE conflicts <> '[]'""")
+            self._do("UPDATE _evidence SET quote = '', place = NULL WHERE quote <> '' OR place IS NOT NULL")
+            self._do("""UPDATE _history SET evidence = (
+                SELECT json_group_array(json_set(value, '$.quote', '', '$.place', NULL)) FROM json_each(evidence))""")
+        self._checkpoint()
+        self._do("VACUUM")
+        self._checkpoint()
+        return True
+
     def _delete(self, named: list[str]) -> Purged:
         documents, files = self._closure(named)
         paths = [path for (path,) in self._all(f"SELECT path FROM _files WHERE id IN {_LISTED}", (json.dumps(files),))]

@@ -131,6 +131,8 @@ class Results(History):
 
     def _insert_record(self, run_id: int, record: Record, recipe_id: str, row_id: int | None) -> int:
         conflicts = [asdict(conflict) for conflict in record.conflicts]
+        if not self.keep_text:
+            conflicts = [{**conflict, "kept_quote": "", "other_quote": ""} for conflict in conflicts]
         row = self._one(
             """INSERT INTO _records (id, task, document, recipe, state, answer, cut, conflicts, run, saved)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
@@ -169,14 +171,14 @@ class Results(History):
                 (
                     record_id,
                     clean(e.path),
-                    clean(e.quote),
+                    clean(e.quote) if self.keep_text else "",
                     e.found.value,
                     e.start,
                     e.end,
                     e.page,
                     e.occurrences,
                     e.confidence,
-                    e.place,
+                    e.place if self.keep_text else None,
                 )
                 for e in record.evidence
             ],

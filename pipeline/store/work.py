@@ -157,7 +157,7 @@ class WorkTable(Part):
                     counts.sampled,
                     _packed(completion),
                     now(),
-                    None if thought is None else clean(thought),
+                    None if thought is None or not self.keep_text else clean(thought),  # it talks of the text
                 ),
             )
             self._do("DELETE FROM _failures WHERE work_key = ?", (work_key,))
