@@ -10,6 +10,8 @@ from email.message import EmailMessage
 import pytest
 
 from pipeline.cli import call
+from pipeline.readers import ocr
+from tests.run.test_scans import scan
 
 TASK = 'instructions = "Copy the shop and the total."\n[options]\nchunk_tokens = 200\nmax_answer_tokens = 48\n'
 SCHEMA = """{"type": "object", "additionalProperties": false, "required": ["shop", "total"], "properties": {
@@ -137,3 +139,27 @@ def test_what_needs_the_texts_says_that_there_are_none(slips, capsys):
     for args in (("eval", "slips", "--labels", "labels.jsonl"), ("export", "slips", "--format", "langextract")):
         assert call([*args, "--db", "night.db"]) == 2
         assert "--no-text" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(ocr.find() is None, reason="tesseract is not here: apt install tesseract-ocr")
+def test_a_scan_is_read_by_ocr_again_when_its_text_is_needed(slips):
+    for file in (slips.path / "docs").iterdir():
+        file.unlink()
+    slips.write("docs/scan.pdf", scan("The parcel went to Lisbon", "and was paid in full", "on a cold winter morning"))
+    run(slips, "--ocr", "eng")
+    ((text,),) = slips.sql("SELECT text FROM _documents")
+    assert "Lisbon" in text
+    assert words_kept(slips, text)
+    with_texts = slips.sql(ROWS), slips.sql(EVIDENCE), slips.sql("SELECT * FROM _words")
+
+    run(slips, "--ocr", "eng", "--no-text")  # overwrites
+    assert words_kept(slips, text) == []
+    (slips.path / "night.db").unlink()
+    run(slips, "--ocr", "eng", "--no-text")
+    assert (slips.sql(ROWS), slips.sql(EVIDENCE), slips.sql("SELECT * FROM _words")) == with_texts
+    slips.write("prompts/slips.toml", TASK.replace("Copy", "Give"))
+    run(slips, "--ocr", "eng", "--no-text")
+
+    assert slips.sql("SELECT DISTINCT reason FROM _history") == [("answered again",)]
+    assert slips.sql("SELECT count(*) FROM _ocr") == [(0,)]
+    assert words_kept(slips, text) == []
