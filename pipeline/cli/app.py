@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import screen
+from pipeline.cli.bench import bench
 from pipeline.cli.bundle import bundle
 from pipeline.cli.check import check
 from pipeline.cli.doctor import doctor
@@ -61,7 +62,10 @@ def nightdesk(
         os.environ["NO_COLOR"] = "1"  # as if it had been set outside: libraries and children see it too
 
 
-for _verb in (run, status, failures, explain, export, check, retry, purge, doctor, schedule, watch, fit, bundle, tune):
+for _verb in (
+    *(run, status, failures, explain, export, check, retry, purge),
+    *(doctor, schedule, watch, fit, bundle, tune, bench),
+):
     app.command()(_verb)
 app.command("eval")(evaluate)
 app.add_typer(models, name="models")
