@@ -53,7 +53,7 @@ from pipeline.run.scans import Scans
 from pipeline.run.served import open_server
 from pipeline.run.texts import Texts
 from pipeline.schema import any_extractive
-from pipeline.store import RunInfo, Store
+from pipeline.store import RunEnd, RunInfo, Store
 
 __all__ = [
     "Answered",
@@ -164,15 +164,8 @@ class _Run:
             raise
         finally:
             s = self._summary = replace(self._summary, state=state)
-            self._store.end_run(
-                self._run_id,
-                state,
-                s.counts,
-                done=s.done,
-                failed=s.failed,
-                skipped=s.current,
-                seconds=s.seconds or None,
-            )
+            end = RunEnd(state, s.counts, done=s.done, failed=s.failed, skipped=s.current, seconds=s.seconds or None)
+            self._store.end_run(self._run_id, end)
         yield self._summary
 
     def _events(self, dry_run: bool) -> Iterator[Event]:

@@ -24,7 +24,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.data import Counts
 from pipeline.store.connection import connect
 from pipeline.store.documents import MAX_TRIES, Documents, as_kept
 from pipeline.store.failures import Failed, Failures
@@ -35,7 +34,7 @@ from pipeline.store.ocr import Ocr, OcrPage
 from pipeline.store.other_models import OtherModels
 from pipeline.store.purge import Purge, Purged
 from pipeline.store.results import Results
-from pipeline.store.runs import RunInfo, Runs
+from pipeline.store.runs import RunEnd, RunInfo, Runs
 from pipeline.store.status import Explanation, Status, TaskStatus, Verdict
 from pipeline.store.tables import Column, Normalised, Table
 from pipeline.store.totals import Totals, TotalsTable
@@ -51,6 +50,7 @@ __all__ = [
     "Normalised",
     "OcrPage",
     "Purged",
+    "RunEnd",
     "RunInfo",
     "Store",
     "Table",
@@ -101,18 +101,8 @@ class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, 
             self._follow_files(run_id)
         return count
 
-    def end_run(
-        self,
-        run_id: int,
-        state: str,
-        counts: Counts,
-        *,
-        done: int,
-        failed: int,
-        skipped: int,
-        seconds: float | None = None,
-    ) -> None:
+    def end_run(self, run_id: int, end: RunEnd) -> None:
         """See `Runs.end_run`."""
         with self.atomic():
             self._follow_files(run_id)  # attachments come to light after `mark_gone`
-            super().end_run(run_id, state, counts, done=done, failed=failed, skipped=skipped, seconds=seconds)
+            super().end_run(run_id, end)

@@ -25,6 +25,18 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents, tokens)."""
+
+    state: str
+    counts: Counts
+    done: int
+    failed: int
+    skipped: int
+    seconds: float | None = None  # that the model worked
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """A run as it is kept. Counts are of documents and tokens; None in a run that never ended."""
 
@@ -75,36 +87,23 @@ class Runs(Part):
             )
             return int(row[0])
 
-    def end_run(
-        self,
-        run_id: int,
-        state: str,
-        counts: Counts,
-        *,
-        done: int,
-        failed: int,
-        skipped: int,
-        seconds: float | None = None,
-    ) -> None:
-        """Say how a run ended: `done`, `failures`, `stopped`, `interrupted` ..., and what it did (documents).
-
-        `seconds` is the time that the model worked.
-        """
+    def end_run(self, run_id: int, end: RunEnd) -> None:
+        """Say how a run ended."""
         with self.atomic():
             self._do(
                 """UPDATE _runs SET state = ?, ended = ?, seconds = ?, done = ?, failed = ?, skipped = ?,
                    prefilled = ?, reused = ?, forced = ?, sampled = ? WHERE id = ?""",
                 (
-                    state,
+                    end.state,
                     now(),
-                    seconds,
-                    done,
-                    failed,
-                    skipped,
-                    counts.prefilled,
-                    counts.reused,
-                    counts.forced,
-                    counts.sampled,
+                    end.seconds,
+                    end.done,
+                    end.failed,
+                    end.skipped,
+                    end.counts.prefilled,
+                    end.counts.reused,
+                    end.counts.forced,
+                    end.counts.sampled,
                     run_id,
                 ),
             )

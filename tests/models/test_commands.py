@@ -14,7 +14,7 @@ from pipeline.data import Counts
 from pipeline.models import locate, speed
 from pipeline.models.gguf import read_header
 from pipeline.run import model as run_model
-from pipeline.store import RunInfo, Store
+from pipeline.store import RunEnd, RunInfo, Store
 
 Files = Any  # GgufFiles of conftest.py
 
@@ -67,7 +67,7 @@ def test_the_list_says_roughly_how_fast_a_model_is(
 
     with Store.open(home / "nightdesk.db") as store:
         run = store.begin_run(RunInfo("x", model="tiny", model_sha256=locate.sha256_of(tiny)))
-        store.end_run(run, "done", Counts(900, 0, 50, 50), done=1, failed=0, skipped=0, seconds=10.0)
+        store.end_run(run, RunEnd("done", Counts(900, 0, 50, 50), done=1, failed=0, skipped=0, seconds=10.0))
     monkeypatch.setattr(Store, "speed", lambda self, sha256: (100.0, 5.0) if sha256 == locate.sha256_of(tiny) else None)
     assert call(["models", "--json"]) == 0
     known = json.loads(capsys.readouterr().out)[0]

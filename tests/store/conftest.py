@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.data import Chunk, Completion, Counts, Document, Evidence, Extraction, Found, Page, Record, Stop
 from pipeline.schema import Field, List, Object, Text
-from pipeline.store import FileRow, Normalised, RunInfo, Store
+from pipeline.store import FileRow, Normalised, RunEnd, RunInfo, Store
 
 RECEIPT = Object((Field("company", Text()), Field("total", Text(type="money"), nullable=True)))
 INVOICE = Object(
@@ -103,7 +103,7 @@ class Night:
         return self
 
     def end(self):
-        self.store.end_run(self.run, "done", Counts(), done=0, failed=0, skipped=0)
+        self.store.end_run(self.run, RunEnd("done", Counts(), done=0, failed=0, skipped=0))
 
     def table(self, columns="*"):
         return self.store._all(f'SELECT {columns} FROM "{self.task}" ORDER BY id')

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.data import Counts, Document, Failure, Page
 from pipeline.schema import Field, Number, Object
-from pipeline.store import FileRow, RunInfo
+from pipeline.store import FileRow, RunEnd, RunInfo
 from pipeline.store.connection import Connection
 
 
@@ -102,7 +102,7 @@ def test_mark_gone_needs_a_run_that_saw_nothing(store, night):
 
 
 def test_counts_of_a_run_are_what_it_says(store, night):
-    store.end_run(night.run, "failures", Counts(1, 2, 3, 4), done=5, failed=6, skipped=7)
+    store.end_run(night.run, RunEnd("failures", Counts(1, 2, 3, 4), done=5, failed=6, skipped=7))
 
     columns = "state, prefilled, reused, forced, sampled, done, failed, skipped"
     assert store._one(f"SELECT {columns} FROM _runs") == ("failures", 1, 2, 3, 4, 5, 6, 7)
