@@ -22,7 +22,7 @@ from pipeline.data import Attachment, Document, Page, Place
 from pipeline.errors import ReadError
 from pipeline.readers.cleaning import clean
 from pipeline.readers.decoding import is_text
-from pipeline.readers.folders import walk
+from pipeline.readers.folders import is_maildir, walk
 from pipeline.readers.signatures import looks_like
 
 __all__ = ["Format", "PageText", "ReadOptions", "Reading", "read", "read_file", "suffixes", "version", "walk"]
@@ -138,7 +138,10 @@ def suffixes() -> tuple[str, ...]:
 
 
 def version(name: str) -> str:
-    """Which reader, in which version, reads a file of this name: `pdf 1 (pypdf 6.1.0)`."""
+    """Which reader, in which version, reads a file of this name: `pdf 1 (pypdf 6.1.0)`.
+
+    A mail in a maildir whose name says nothing is known by its absolute path only.
+    """
     reader, module = _format_of(name)
     return f"{reader} {module.VERSION}"
 
@@ -157,7 +160,7 @@ def _format_of(name: str) -> tuple[str, Format]:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in _by_suffix():
         return _by_suffix()[suffix]
-    if _MAILDIR.fullmatch(PurePosixPath(name).name):  # such a file has no suffix: 1204680122.M27.host:2,S
+    if _is_in_maildir(name):  # such a file has no suffix: 1204680122.M27.host:2,S
         return _by_suffix()[".eml"]
     hint = f"These are read: {', '.join(suffixes())}."
     if suffix in _CONVERT_TO:
@@ -166,6 +169,14 @@ def _format_of(name: str) -> tuple[str, Format]:
         hint = "Unpack it first, or pack it as .zip or .tar.gz."
     what = f"files ending in {suffix} are not read" if suffix else "its name has no suffix"
     raise ReadError(f"{name}: {what}", code="unknown_format", hint=hint)
+
+
+def _is_in_maildir(name: str) -> bool:
+    """By the usual name, also where the file was taken out of its maildir, or by the folders around it."""
+    path = Path(name)
+    if _MAILDIR.fullmatch(path.name):
+        return True
+    return path.is_absolute() and path.parent.name in {"cur", "new"} and is_maildir(path.parent.parent)
 
 
 def _disagreement(content: bytes, name: str) -> ReadError:

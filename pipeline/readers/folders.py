@@ -13,8 +13,8 @@ def walk(inputs: Sequence[Path]) -> Iterator[Path]:
 
     Folders recurse. Hidden files and folders are skipped below an input, not when they are named themselves.
     Links are followed; a folder that leads back into itself is entered once. What may not be looked at, and a link
-    to nothing, is given as it is: reading it fails, and the failure is seen. Raises JobError for an input that is
-    not there.
+    to nothing, is given as it is: reading it fails, and the failure is seen. Mails that are still being delivered (the
+    folder `tmp` of a maildir) are left alone. Raises JobError for an input that is not there.
     """
     for given in inputs:
         if not given.exists():
@@ -47,4 +47,14 @@ def _folder(top: Path) -> Iterator[Path]:
             continue
         if (state.st_dev, state.st_ino) not in entered:
             entered.add((state.st_dev, state.st_ino))
+            if is_maildir(path):
+                inside = [below for below in inside if below.name != "tmp"]
             waiting.extend(sorted(inside, reverse=True))
+
+
+def is_maildir(folder: Path) -> bool:
+    """Whether a folder has what every maildir has (https://cr.yp.to/proto/maildir.html). Looks at the disk."""
+    try:
+        return all((folder / name).is_dir() for name in ("cur", "new", "tmp"))
+    except OSError:
+        return False

@@ -135,7 +135,7 @@ class Intake:
         if self._store.has_unread_attachments(os.fspath(_absolute(path))):
             return True
         try:
-            known = self._store.has_document(sha256, readers.version(path.name))
+            known = self._store.has_document(sha256, readers.version(os.fspath(_absolute(path))))
             return not (known and self._scans.is_current(sha256))
         except ReadError:
             return True  # an unknown format: reading it says so

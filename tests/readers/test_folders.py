@@ -80,3 +80,10 @@ def test_a_missing_input_is_named_before_anything_is_given(tmp_path):
 
     with pytest.raises(JobError, match="nowhere"):
         next(walk([tmp_path, tmp_path / "nowhere"]))
+
+
+def test_what_is_still_being_delivered_to_a_maildir_is_left_alone(tmp_path):
+    make(tmp_path, "Mail/cur/1", "Mail/new/2", "Mail/tmp/3", "other/tmp/4", "other/cur/5")
+
+    assert found(tmp_path) == ["Mail/cur/1", "Mail/new/2", "other/cur/5", "other/tmp/4"]
+    assert found(tmp_path, tmp_path / "Mail/tmp") == ["Mail/tmp/3"]

@@ -65,6 +65,20 @@ def test_a_file_of_a_maildir_is_a_mail(name):
     assert readers.read(b"From: ana\nSubject: hello\n\nText", f"/mail/cur/{name}").reader == "mail"
 
 
+def test_a_file_without_a_suffix_is_a_mail_only_within_a_maildir(tmp_path):
+    for name in ("Mail/cur", "Mail/new", "Mail/tmp", "half/cur"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("Mail/cur/1", "Mail/new/msg.of_host.example", "half/cur/1", "Mail/tmp/1"):
+        (tmp_path / name).write_bytes(b"From: ana\nSubject: hello\n\nText")
+
+    assert readers.read_file(tmp_path / "Mail/cur/1").reader == "mail"
+    assert readers.version(str(tmp_path / "Mail/new/msg.of_host.example")).startswith("mail ")
+    for name in ("half/cur/1", "Mail/tmp/1"):
+        with pytest.raises(ReadError) as caught:
+            readers.read_file(tmp_path / name)
+        assert caught.value.code == "unknown_format"
+
+
 def test_a_dated_name_with_a_suffix_keeps_it():
     assert readers.version("1699999999.report.final.txt").startswith("text")
 
