@@ -1,13 +1,15 @@
-"""`nightdesk schedule`: a job file every night, in the words of systemd, cron and launchd. Nothing is installed."""
+"""`nightdesk schedule`: a job file every night, for systemd, cron, launchd and Windows. Nothing is installed."""
 
 from __future__ import annotations
 
 import plistlib
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
+from xml.sax.saxutils import escape
 
 import typer
 
@@ -20,7 +22,9 @@ def schedule(
     at: Annotated[str, typer.Option(metavar="22:00", help="When the night begins.")] = "22:00",
     until: Annotated[str | None, typer.Option(metavar="06:00", help="When it ends; default: as the file says.")] = None,
 ) -> None:
-    """Print what makes a job run every night: a systemd timer, a crontab line, a launchd file. Installs nothing.
+    """Print what makes a job run every night: a systemd timer, a crontab line, a launchd file, a Windows task.
+
+    Installs nothing. Nightdesk itself is not supported on Windows: the task is there for who tries it all the same.
 
     \b
     Example:
@@ -38,7 +42,9 @@ def schedule(
     screen.out("loginctl enable-linger    # also when nobody is logged in", "")
     _section("cron", "one line, with: crontab -e", crontab(words, folder, hour, minute))
     _section("launchd", f"~/Library/LaunchAgents/{name}.plist", plist(name, words, folder, hour, minute))
-    screen.out(f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{name}.plist")
+    screen.out(f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{name}.plist", "")
+    _section("Windows (where running Nightdesk is not supported)", f"{name}.xml", task(words, folder, hour, minute))
+    screen.out(f"schtasks /Create /TN {name} /XML {name}.xml")
 
 
 def service(words: list[str], folder: Path) -> str:
@@ -89,6 +95,30 @@ def plist(name: str, words: list[str], folder: Path, hour: int, minute: int) -> 
     }).decode()  # fmt: skip
 
 
+def task(words: list[str], folder: Path, hour: int, minute: int) -> str:
+    """What the Windows Task Scheduler reads, version 1.2 of its XML. The date is only where the days begin to count."""
+    program, *arguments = words
+    return "\n".join([
+        '<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">',
+        "  <Triggers><CalendarTrigger>",
+        f"    <StartBoundary>2026-01-01T{hour:02}:{minute:02}:00</StartBoundary>",
+        "    <ScheduleByDay><DaysInterval>1</DaysInterval></ScheduleByDay>",
+        "  </CalendarTrigger></Triggers>",
+        "  <Settings>",
+        "    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>",
+        "    <StartWhenAvailable>false</StartWhenAvailable>",
+        "    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>",
+        "  </Settings>",
+        "  <Actions><Exec>",
+        f"    <Command>{escape(program)}</Command>",
+        f"    <Arguments>{escape(subprocess.list2cmdline(arguments))}</Arguments>",
+        f"    <WorkingDirectory>{escape(str(folder))}</WorkingDirectory>",
+        "  </Exec></Actions>",
+        "</Task>",
+        "",
+    ])  # fmt: skip
+
+
 def _command(job: Path, until: str | None) -> list[str]:
     ours = Path(sys.executable).with_name("nightdesk")
     program = [str(ours)] if ours.exists() else [sys.executable, "-c", "from pipeline.cli import main; main()"]
@@ -96,7 +126,7 @@ def _command(job: Path, until: str | None) -> list[str]:
 
 
 def _name(job: Path) -> str:
-    """A name that all three take."""
+    """A name that all of them take."""
     return "nightdesk-" + (re.sub(r"[^A-Za-z0-9]+", "-", job.stem).strip("-").lower() or "job")
 
 

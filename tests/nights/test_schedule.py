@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from pipeline.cli import call
-from pipeline.cli.schedule import crontab, plist, service, timer
+from pipeline.cli.schedule import crontab, plist, service, task, timer
 
 NASTY = ["/bin/echo", "run", '/tmp/a "b" c\\d/100%/$HOME;x/night.toml', "--until", "06:00"]
 
@@ -32,6 +33,18 @@ def test_the_words_come_out_of_cron_and_launchd_as_they_went_in(tmp_path):
     assert loaded["ProgramArguments"] == NASTY
     assert loaded["WorkingDirectory"] == str(folder)
     assert loaded["StartCalendarInterval"] == {"Hour": 22, "Minute": 5}
+
+
+def test_the_windows_task_is_xml_that_runs_the_words_every_night():
+    words = [r"C:\Program Files\n&d\nightdesk.exe", "run", r"C:\a <b>\night.toml", "--until", "06:00"]
+    root = ElementTree.fromstring(task(words, Path("/a & b"), 22, 5))
+    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+
+    assert found["Command"] == words[0]
+    assert found["Arguments"] == r'run "C:\a <b>\night.toml" --until 06:00'
+    assert found["WorkingDirectory"] == "/a & b"
+    assert found["StartBoundary"].endswith("T22:05:00")
+    assert found["DaysInterval"] == "1"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
@@ -65,7 +78,7 @@ def test_a_unit_that_is_wrong_would_be_seen(tmp_path):
     assert "nightdesk-x" in verified.stderr
 
 
-def test_the_command_prints_all_three_and_where_they_go(desk, monkeypatch, capsys):
+def test_the_command_prints_all_four_and_where_they_go(desk, monkeypatch, capsys):
     job = desk.write("My night.toml", 'database = "night.db"\n[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n')
     monkeypatch.chdir(desk.path)
 
@@ -74,7 +87,12 @@ def test_the_command_prints_all_three_and_where_they_go(desk, monkeypatch, capsy
     assert "OnCalendar=*-*-* 23:30:00" in out
     assert "\n30 23 * * * cd " in out
     assert f"{shlex.quote(str(job))} --until 06:00" in out
-    for place in ("systemd/user/nightdesk-my-night.timer", "crontab -e", "LaunchAgents/nightdesk-my-night.plist"):
+    for place in (
+        "systemd/user/nightdesk-my-night.timer",
+        "crontab -e",
+        "LaunchAgents/nightdesk-my-night.plist",
+        "nightdesk-my-night.xml",
+    ):
         assert place in out
     program = Path(sys.executable).with_name("nightdesk")
     assert not program.exists() or f"ExecStart={program} run " in out
