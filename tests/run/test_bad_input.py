@@ -13,6 +13,7 @@ import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from pipeline.cli import call
+from pipeline.readers import ocr
 
 FONT = DictionaryObject(
     {
@@ -46,7 +47,7 @@ BAD = {  # file: its content, the error's word, a part of the next step
     "picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(200), "wrong_suffix", "suffix"),
     "locked.pdf": (lambda: pdf("A secret.", password="x"), "encrypted", "--password"),
     "broken.pdf": (lambda: pdf("A letter.")[:200], "broken", ""),
-    "scan.pdf": (lambda: pdf("", ""), "no_text", ""),
+    "scan.pdf": (lambda: pdf("", ""), "no_text" if ocr.find() else "missing_extra", ""),
     "empty.txt": (b"", "empty", "Remove it"),
     "blank.txt": (b" \n\t\n", "empty", ""),
     "garbage.txt": (bytes(range(256)) * 40, "binary", ""),
