@@ -251,7 +251,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A place on a page as it is shown, in points (1/72 inch) from its top left corner."""
+    """A place on a page as it is shown, from its top left corner, in points (1/72 inch); on a picture, in pixels."""
 
     page: int
     x0: float

@@ -1,13 +1,18 @@
-"""Evidence -> rectangles on the pages of its PDF. They are computed when they are asked for and kept nowhere."""
+"""Evidence -> rectangles on the pages of its PDF or scan.
+
+On pages that OCR read they are those of the words that it kept. Elsewhere they are looked up in the PDF when they are
+asked for, and kept nowhere.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.data import Document, Evidence, Rectangle
+from pipeline.data import Document, Evidence, Rectangle, Word
 from pipeline.errors import ChildError, ReadError
 from pipeline.readers.rectangles import MEMORY, TIMEOUT, Quote, Request, answer
 from pipeline.store import Store
@@ -23,22 +28,38 @@ class Places:
         self._worker = worker
 
     def of(self, sha256: str, evidence: Sequence[Evidence]) -> list[tuple[Rectangle, ...]] | None:
-        """The rectangles of each piece, on the page where it stands. None where the document is no PDF, and where its
-        file is gone, has changed, is inside another file, or cannot be opened; the latter are counted.
+        """The rectangles of each piece, on the pages where it stands. None where the document has no pages to show, and
+        where one piece needs a file that is gone, has changed, is inside another file, or cannot be opened; the latter
+        are counted.
 
         Raises ReadError missing_extra.
         """
-        document = self._store.document(sha256)
-        if document.reader != "pdf":
+        document, words = self._store.document(sha256), self._store.words(sha256)
+        if document.reader != "pdf" and not words:
             return None
-        file = Path(self._store.path_of(sha256))
-        parts = [[*_quotes(document, piece)] for piece in evidence]
+        parts = [[*_parts(document, words, piece)] for piece in evidence]
+        found = self._looked_up(document, [part for piece in parts for part in piece if isinstance(part, Quote)])
+        if found is None:
+            return None
+        drawn = iter(found)
+        return [
+            tuple(one for part in piece for one in (next(drawn) if isinstance(part, Quote) else part))
+            for piece in parts
+        ]
+
+    def _looked_up(self, document: Document, quotes: Sequence[Quote]) -> list[tuple[Rectangle, ...]] | None:
+        """The rectangles of each quote, from the PDF's file. None, and counted, where that cannot be asked."""
+        if not quotes:
+            return []
+        if document.reader != "pdf":
+            return [()] * len(quotes)
+        file = Path(self._store.path_of(document.sha256))
         try:
             with file.open("rb") as stream:
-                same = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+                same = hashlib.file_digest(stream, "sha256").hexdigest() == document.sha256
             if not same:
                 raise FileNotFoundError
-            found = iter(self._worker.ask(Request(file, tuple(quote for quotes in parts for quote in quotes))))
+            return self._worker.ask(Request(file, tuple(quotes)))
         except (OSError, ChildError):
             self.unknown += 1
             return None
@@ -47,7 +68,6 @@ class Places:
                 raise
             self.unknown += 1
             return None
-        return [tuple(one for _ in quotes for one in next(found)) for quotes in parts]
 
 
 @contextmanager
@@ -60,14 +80,38 @@ def places(store: Store) -> Iterator[Places]:
         worker.close()
 
 
-def _quotes(document: Document, piece: Evidence) -> Iterator[Quote]:
-    """What to look for: the words as they stand in the document, cut where a page ends."""
+def _parts(document: Document, words: Sequence[Word], piece: Evidence) -> Iterator[tuple[Rectangle, ...] | Quote]:
+    """The rectangles of a piece, page by page, or what to look for: the words as they stand there."""
     if piece.start is None or piece.end is None:
         return
     for page in document.pages:
         start, end = max(piece.start, page.start), min(piece.end, page.end)
-        if start < end:
-            words = document.text[start:end]
-            if not words:  # the database keeps no texts
-                return
-            yield Quote(page.number, words, document.text.count(words, page.start, start))
+        if start >= end:
+            continue
+        if read := [*_between(words, start, end)]:
+            yield tuple(_lines(read))
+        elif quote := document.text[start:end]:  # empty where the database keeps no texts
+            yield Quote(page.number, quote, document.text.count(quote, page.start, start))
+
+
+def _between(words: Sequence[Word], start: int, end: int) -> Iterator[Word]:
+    """Those of the words, which are in order, that the stretch touches."""
+    for word in words[bisect_right(words, start, key=lambda word: word.end) :]:
+        if word.start >= end:
+            break
+        yield word
+
+
+def _lines(words: Sequence[Word]) -> Iterator[Rectangle]:
+    """A rectangle a line. A word that stands to the right of the last, beside it, continues its line."""
+    line: Rectangle | None = None
+    for word in words:
+        if line is not None and word.x0 >= line.x0 and min(word.y1, line.y1) > max(word.y0, line.y0):
+            top, bottom = min(line.y0, word.y0), max(line.y1, word.y1)
+            line = Rectangle(word.page, line.x0, top, max(line.x1, word.x1), bottom)
+            continue
+        if line is not None:
+            yield line
+        line = Rectangle(word.page, word.x0, word.y0, word.x1, word.y1)
+    if line is not None:
+        yield line

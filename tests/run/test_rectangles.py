@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import call
-from pipeline.data import Document, Evidence, Found, Record
+from pipeline.data import Document, Evidence, Found, Page, Record, Word
 from pipeline.readers import read
 from pipeline.schema import Field, Object, Text
 from pipeline.store import FileRow, RunInfo, Store
@@ -67,6 +67,33 @@ def test_a_file_that_is_not_what_was_read_is_not_searched_and_counted(desk, capf
     out, err = capfd.readouterr()
     assert [piece["rectangles"] for piece in json.loads(out.splitlines()[0])["evidence"]] == [None, None]
     assert "1 PDF could not be searched" in err
+
+
+def test_what_ocr_read_has_the_boxes_of_its_words_a_rectangle_a_line_and_needs_no_file(tmp_path, capfd):
+    words = (
+        Word(1, 0, 4, 10, 10, 30, 20, 0.9),
+        Word(1, 5, 9, 35, 12, 60, 21, 0.9),
+        Word(1, 10, 14, 10, 30, 40, 40, 0.9),
+        Word(1, 15, 17, 50, 30, 60, 40, 0.9),
+    )
+    document = Document("ab" * 32, "Tide Pool Cafe 8x", (Page(1, 0, 17),), "pictures", "1", ocr="eng", words=words)
+    evidence = (
+        Evidence("sender", "Tide Pool Cafe", Found.EXACT, 0, 14, 1, 1),
+        Evidence("sender", "ool", Found.EXACT, 6, 9, 1, 1),
+    )
+    with Store.open(tmp_path / "night.db") as store:
+        run = store.begin_run(RunInfo("nightdesk run"))
+        recipe = store.recipe("letters", {"chunking": "whole"})
+        store.define_task(run, "letters", Object((Field("sender", Text()),)), recipe)
+        store.save_files(run, [FileRow("gone.jpg", None, "gone.jpg", 1, 1, document.sha256)])
+        store.link_inputs(run, "letters", ["gone.jpg"])
+        store.save_document(run, document)
+        store.save_record(run, Record(document.sha256, "letters", {"sender": "x"}, evidence=evidence), recipe, {})
+
+    [[cafe, pool]] = exported(tmp_path, capfd)
+
+    assert [tuple(one.values()) for one in cafe] == [(1, 10, 10, 60, 21), (1, 10, 30, 40, 40)]
+    assert [tuple(one.values()) for one in pool] == [(1, 35, 12, 60, 21)]
 
 
 def test_rectangles_without_evidence_are_a_mistake(desk, capfd):
