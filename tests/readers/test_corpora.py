@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import time
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,10 @@ KNOWN = {
     "pdf-reftext/PDFBOX-4532-reduced-600a82.pdf": "pypdf gives two of its three characters",
 }
 
+# Where fewer than 80 % of the words of the reference text are found, repeated ones counted.
+FEWER_WORDS = {
+    "html/example_04-47f970.html": "the reference repeats a merged cell in each row and column; it is read once",
+}
 
 SLOW = {
     "long/pdf2image-memory-error-test-400p-c4685c.pdf",
@@ -80,6 +87,24 @@ def test_a_file_behaves_as_its_manifest_expects(entry):
     else:
         assert expect == "survive"
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("entry", [case for case in cases() if "ref_text" in case.values[0]])
+def test_the_words_of_a_reference_text_are_read(entry):
+    text, _ = attempt(CORPORA / entry["file"], entry.get("password"))
+    reference = Counter(words((CORPORA / entry["ref_text"]).read_text("utf-8")))
+    found = Counter(words(text))
+
+    if entry["file"].removeprefix("files/") in FEWER_WORDS:
+        assert reference.keys() <= found.keys()
+        assert (reference & found).total() < 0.8 * reference.total()
+    else:
+        assert (reference & found).total() >= 0.8 * reference.total()
+
+
+def words(text):
+    """Runs of letters and digits, compared without case and form; a word hyphenated at a line's end is one."""
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", re.sub(r"[-\u00ad]\n", "", text)).casefold())
 
 
 def attempt(path, password):
