@@ -41,7 +41,7 @@ class Invoice(BaseModel):
     total: Annotated[str | None, Extractive("money")] = Field(
         max_length=20, description="total with tax, before payments already made, without the currency sign"
     )
-    items: Annotated[list[Item], InOrder()] = Field(
+    items: Annotated[list[Item], InOrder(within="row")] = Field(
         max_length=40,
         description="the lines of the invoice from top to bottom, without sums, tax or shipping below them",
     )

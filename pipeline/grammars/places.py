@@ -11,6 +11,7 @@ from functools import cached_property
 from operator import itemgetter
 
 from pipeline.finders import find
+from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
 from pipeline.schema import Text, ValueType, fold
 
@@ -89,6 +90,11 @@ class Places:
         while low < high and self.text[high - 1] == " ":
             high -= 1
         return low, high
+
+    @cached_property
+    def tables(self) -> list[list[Window]]:
+        """The rows of each table; a row with an amount that belongs to none is one by itself."""
+        return tables(self.text, self.lines, self.spans("money"))
 
     def spans(self, value_type: ValueType) -> list[Window]:
         """Where values of this type stand; empty for plain text."""

@@ -137,11 +137,12 @@ class _Writer:
 
     def _next(self, node: List, count: int, start: int, path: Path, behind: str) -> str:
         """One item more of an ordered list, or its end and what follows."""
-        item = None
+        item, goes_on = None, False
         if node.max_items is None or count < node.max_items:
-            item = self._item(node, (*path, "[]"), (start, self.places.all[1]))
+            windows, goes_on = self._offered(node, start)
+            item = self._item(node, (*path, "[]"), windows)
         ways = []
-        if item is None or count >= node.min_items:
+        if item is None or not goes_on:
             ways.append(f'"]" {behind}')
         if item is not None:
             ways.append(f"{_literal(ITEM_SEPARATOR)} {item}" if count else item)
@@ -162,7 +163,7 @@ class _Writer:
 
     def _item_end(self, node: List, value: object, start: int) -> int:
         """The least place behind all words that an item uses."""
-        for window in self._windows(node, (start, self.places.all[1])):
+        for window in self._offered(node, start)[0]:
             ends = [self.places.end_of(text, said, window) for text, said in _extractive(node.items, value)]
             if None not in ends:
                 return max([start, *(end for end in ends if end is not None)])
@@ -194,23 +195,36 @@ class _Writer:
         return f'({name} | "null")' if nullable else name
 
     def _list(self, node: List, path: Path, window: Window) -> str:
-        item = self._item(node, (*path, "[]"), window) if node.max_items != 0 else None
+        item = self._item(node, (*path, "[]"), self._windows(node, window)) if node.max_items != 0 else None
         if item is None:
             return self._rule("list", '"[]"')
         low, high = max(node.min_items - 1, 0), "" if node.max_items is None else node.max_items - 1
         some = f'"[" {item} ({_literal(ITEM_SEPARATOR)} {item}){{{low},{high}}} "]"'
         return self._rule("list", some if node.min_items else f'"[]" | {some}')
 
-    def _item(self, node: List, path: Path, window: Window) -> str | None:
-        """An item within the window, held to one line or block where the list says so; None if nothing is left."""
-        windows = [one for one in self._windows(node, window) if self._possible(node.items, one)]
+    def _item(self, node: List, path: Path, windows: list[Window]) -> str | None:
+        """An item within one of the windows; None if nothing is left."""
+        windows = [one for one in windows if self._possible(node.items, one)]
         ways = [self.whole(node.items, path, one, nullable=False) for one in windows]
         return self._rule("item", " | ".join(ways)) if ways else None
 
+    def _offered(self, node: List, start: int) -> tuple[list[Window], bool]:
+        """Where the next item of an ordered list may stand, and whether there must be one: a list that has begun
+        with a table goes on to its last row."""
+        if node.within != "row" or not self.places.tables:
+            return self._windows(node, (start, self.places.all[1])), False
+        for table in self.places.tables:
+            if table[0][0] < start <= table[-1][1]:
+                rest = [row for row in table if row[0] >= start and self._possible(node.items, row)]
+                if rest:
+                    return rest[:1], True
+        return [table[0] for table in self.places.tables if table[0][0] >= start], False
+
     def _windows(self, node: List, window: Window) -> list[Window]:
-        if node.within is None:
+        if node.within is None or (node.within == "row" and not self.places.tables):
             return [window]
-        pieces = self.places.lines if node.within == "line" else self.places.blocks
+        rows = [row for table in self.places.tables for row in table] if node.within == "row" else []
+        pieces = {"line": self.places.lines, "block": self.places.blocks, "row": rows}[node.within]
         cut = [(max(start, window[0]), min(end, window[1])) for start, end in pieces]
         return [(start, end) for start, end in cut if start < end]
 

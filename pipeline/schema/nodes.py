@@ -13,7 +13,7 @@ ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban",
 Unit = Literal["word", "line", "lines"]
 Merge = Literal["first", "last", "confident", "majority", "union"]
 
-Within = Literal["line", "block"]
+Within = Literal["line", "block", "row"]
 
 ITEM_SEPARATOR = ", "
 KEY_SEPARATOR = ": "
@@ -72,7 +72,11 @@ class Summary(_Annotation):
 
 @dataclass(frozen=True, slots=True)
 class InOrder(_Annotation):
-    """Marks a list whose items stand one behind the other in the document, each in one line or block if said."""
+    """Marks a list whose items stand one behind the other in the document.
+
+    `within` holds each item to one "line", to one "block" (lines without an empty one between them), or to one "row"
+    of a table: there the model says in which table the list begins, and every row of it is an item.
+    """
 
     within: Within | None = None
 

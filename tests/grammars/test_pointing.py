@@ -355,3 +355,40 @@ def test_lines_of_an_item_held_to_a_block_are_lines_of_that_block():
     source = "Tea\nMint\n\nCake"
     assert accepts(task, source, answer([{"a": "Tea Mint"}, {"a": "Cake"}]))
     assert not accepts(task, source, answer([{"a": "Mint Cake"}]))
+
+
+TABLE = (
+    "Corner Shop\nInvoice 12\n\nItem Qty Each Amount\nTea 2 1.00 2.00\nCake 1 3.50 3.50\n(slice)\nTea 2 1.00 2.00\n"
+    "Net 7.50\nTotal 8.10\n"
+)
+CELLS = "Corner Shop\nTea\n2\n1.00\n2.00\nCake\n1\n3.50\n3.50\nScone\n3\n1.20\n3.60\nTotal\n7.50\n"
+
+
+def test_a_list_of_rows_that_begins_with_a_table_goes_on_to_its_last_row():
+    task = bill(in_order=True, within="row")
+    whole = (("Tea", "2.00"), ("Cake", "3.50"), ("Tea", "2.00"))
+
+    assert accepts(task, TABLE, items(*whole))
+    assert accepts(task, TABLE, items())
+    assert not accepts(task, TABLE, items(*whole, ("Net", "7.50")))
+    assert not accepts(task, TABLE, items(("Total", "8.10")))
+    assert not accepts(task, TABLE, items(*whole[:1]))
+    assert not accepts(task, TABLE, items(*whole[:2]))
+    assert not accepts(task, TABLE, items(*whole[1:]))
+    assert not accepts(task, TABLE, items(("Tea", "3.50")))
+
+
+def test_cells_that_stand_one_a_line_are_one_row():
+    task = bill(in_order=True, within="row")
+
+    assert accepts(task, CELLS, items(("Tea", "2.00"), ("Cake", "3.50"), ("Scone", "3.60")))
+    assert not accepts(task, CELLS, items(("Tea", "2.00"), ("Cake", "3.50")))
+    assert not accepts(task, CELLS, items(("Tea", "3.50"), ("Cake", "3.50"), ("Scone", "3.60")))
+
+
+def test_a_text_without_rows_holds_a_list_of_rows_to_its_words():
+    task = bill(in_order=True, within="row")
+
+    assert accepts(task, "Tea and cake", items(("Tea", "cake")).replace("7.50", "and"))
+    assert accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "2.00"), ("Cake", "7.50")))
+    assert not accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "7.50")))
