@@ -73,9 +73,9 @@ class Places:
             if bracket := _BRACKET.search(line):
                 ends.append(match.start() + bracket.start())
             begins = {self._window(at, match.end())[0] for at in starts}
-            begins = {at for at in begins if at == low or self.text[at].isalpha()}
+            begins = {at for at in begins if at == low or (at < high and self.text[at].isalpha())}
             stops = {self._window(match.start(), at)[1] for at in ends}
-            parts.append((sorted(at for at in begins if at < high), sorted(at for at in stops if at > low)))
+            parts.append((sorted(begins), sorted(at for at in stops if at > low)))
         return parts
 
     def _pieces(self, pattern: re.Pattern[str]) -> list[Window]:
