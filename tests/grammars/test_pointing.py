@@ -137,7 +137,10 @@ def test_a_line_value_is_a_run_of_whole_lines():
 
 def test_a_line_value_may_leave_out_a_label_a_number_in_brackets_and_what_stands_apart():
     task = schema(unit="line")
-    text = "Supplier: ACME (M) BHD (12-X)\nACME (M) BHD (12-X)\nKUALA LUMPUR, TEL: 03-40  FAX: 7\n(TESCO)\nat 13:30 h\nDate:  "
+    text = (
+        "Supplier: ACME (M) BHD (12-X)\nACME (M) BHD (12-X)\n"
+        "KUALA LUMPUR, TEL: 03-40  FAX: 7\n(TESCO)\nat 13:30 h\nDate:  "
+    )
 
     assert accepts(task, text, answer("ACME (M) BHD"))
     assert accepts(task, text, answer("Supplier: ACME (M) BHD (12-X)"))
