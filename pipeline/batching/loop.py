@@ -190,7 +190,7 @@ class Loop:
             choice = sequence.ranking
             if choice is None or room < MOST_ROWS:
                 continue
-            sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.rows + 1, ranking.MOST_CELLS)
+            sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.forks, ranking.MOST_CELLS)
             if not sequence.forks:
                 continue
             best, leaves = choice.best, choice.next_round() if not choice.done else ()

@@ -26,8 +26,9 @@ Path = tuple[int, ...]
 
 FIRST_DEPTH = 3  # tokens of each alternative that the first round looks at
 LONGEST = 192  # tokens; a longer alternative is not worth scoring
-HELD = 160  # cells on the forks of one comparison before a round, at most
-MOST_FORKS = MOST_ROWS + 1  # of one comparison: every row may end a branch, and the best finished one is kept
+HELD = 256  # cells on the forks of one comparison before a round, at most
+MOST_LEAVES = 48  # branches of a round
+MOST_FORKS = MOST_LEAVES + 1  # of one comparison: the best finished alternative is kept beside them
 MOST_CELLS = HELD + LONGEST + MOST_ROWS  # the best finished one beside the rest
 
 
@@ -66,6 +67,7 @@ class Ranking:
     def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
         self._power = candidates.length_power
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
+        self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
         self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
         self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
@@ -87,19 +89,24 @@ class Ranking:
         scores = {beginning: self._score(beginning) for beginning in beginnings}
         likeliest_first = sorted(scores, key=lambda path: (-scores[path], path))
         depth = FIRST_DEPTH if self._depth == 1 else 2 * self._depth
-        while len(_nodes(beginnings[likeliest_first[0]], depth) - self._decoded) > self.rows:
+        while not self._fits(_nodes(beginnings[likeliest_first[0]], depth)):
             depth -= 1
         nodes: set[Path] = set()
         self._alive = []
         for beginning in likeliest_first:
             wider = nodes | _nodes(beginnings[beginning], depth)
-            if self._alive and (len(wider - self._decoded) > self.rows or len(wider & self._decoded) > HELD):
+            if self._alive and not self._fits(wider):
                 break
             nodes = wider
             self._alive += beginnings[beginning]
         self._decoded |= nodes
         self._depth = depth
         return _leaves(nodes)
+
+    def _fits(self, nodes: set[Path]) -> bool:
+        """Whether a round may have these nodes."""
+        new = nodes - self._decoded
+        return len(new) <= self.rows and len(nodes) - len(new) <= HELD and len(_leaves(nodes)) <= MOST_LEAVES
 
     def take(self, logits: Mapping[Path, Logits]) -> None:
         """Score what the round looked at, from the logits behind each of its nodes."""

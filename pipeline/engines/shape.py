@@ -13,12 +13,13 @@ from pipeline.config import Shape
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelDoesNotFit
+from pipeline.grammars import MOST_ROWS
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header
 from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
-COMPARISONS = 3  # of candidates at a time
+COMPARISONS = 2  # of candidates at a time
 FORKS = COMPARISONS * MOST_FORKS
 FORK_CELLS = COMPARISONS * MOST_CELLS
 BATCH = 2048
@@ -102,7 +103,7 @@ def resolve(
             cells=cells,
             max_sequences=sequences,
             max_batch=max(shape.batch, sequences, fork_cells),
-            max_outputs=sequences,
+            max_outputs=max(sequences, COMPARISONS * MOST_ROWS if forks else 0),
             ubatch=shape.ubatch,
             threads=shape.threads or max(1, machine.cores // replicas),
             kv_type=shape.kv_type,

@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.int32]
 """Allowed tokens, one bit a token, little-endian in each word: shape (ceil(n_vocab / 32),)."""
 
 
-MOST_ROWS = 48  # that a round of comparing candidates may spend
+MOST_ROWS = 96  # that a round of comparing candidates may spend: three tokens more of each of 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Cache:
         self.content: dict[int, tuple[int, ...]] = {}
         self.held: dict[tuple[int, ...], int] = {}
         self.rounds: list[int] = []
-        self.forks = range(FIRST_FORK, FIRST_FORK + choice.rows + 1)
+        self.forks = range(FIRST_FORK, FIRST_FORK + choice.forks)
 
     def to_the_end(self) -> tuple[int, ...]:
         while not self.choice.done:
