@@ -146,6 +146,7 @@ def ran(finished: Path, here: Callable[[Path], Place]) -> Place:
 @pytest.fixture(autouse=True)
 def signals() -> None:
     """A test that leaves a handler behind fails here and not in a later one."""
+    before = signal.getsignal(signal.SIGINT)
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert os.environ.pop("NO_COLOR", None) in (None, "", "1")
