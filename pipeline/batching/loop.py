@@ -165,10 +165,8 @@ class Loop:
     def _choose(self, sequence: Sequence, row: int) -> None:
         """Commit the next token of a sequence whose logits are there, or set it aside for ranking."""
         logits = self.backend.logits(row)
-        if self.ledger.num_forks and sequence.prompt.temperature == 0:  # a draw is made token by token
-            candidates = ranking.short_enough(sequence.cursor.candidates())
-        else:
-            candidates = NO_CANDIDATES
+        possible = bool(self.ledger.num_forks)
+        candidates = ranking.to_compare(sequence.cursor, sequence.prompt.temperature) if possible else NO_CANDIDATES
         if candidates.alternatives:
             first = ranking.first_logprobs(candidates, logits)
             if ranking.wants_otherwise(candidates, first):

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.batching import Logits, Row
 from pipeline.batching.sampler import Choice, log_normaliser
-from pipeline.grammars import MOST_ROWS, Candidates
+from pipeline.grammars import MOST_ROWS, NO_CANDIDATES, Candidates, Cursor
 
 Path = tuple[int, ...]
 
@@ -30,6 +30,11 @@ HELD = 256  # cells on the forks of one comparison before a round, at most
 MOST_LEAVES = 48  # branches of a round
 MOST_FORKS = MOST_LEAVES + 1  # of one comparison: the best finished alternative is kept beside them
 MOST_CELLS = HELD + LONGEST + MOST_ROWS  # the best finished one beside the rest
+
+
+def to_compare(cursor: Cursor, temperature: float) -> Candidates:
+    """What the next value can be, where it is to be compared as a whole: a draw is made token by token."""
+    return NO_CANDIDATES if temperature else short_enough(cursor.candidates())
 
 
 def short_enough(candidates: Candidates) -> Candidates:

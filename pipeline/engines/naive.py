@@ -73,8 +73,7 @@ class Naive:
             row = self._decode(ANSWER, answer.pending, answer.length)
             answer.length += len(answer.pending)
             answer.pending.clear()
-            ranked = self._ranked and prompt.temperature == 0  # a draw is made token by token
-            candidates = ranking.short_enough(cursor.candidates()) if ranked else NO_CANDIDATES
+            candidates = ranking.to_compare(cursor, prompt.temperature) if self._ranked else NO_CANDIDATES
             if candidates.alternatives:
                 self._rank(answer, candidates, row)
             else:

@@ -168,7 +168,7 @@ def _find(name: str) -> Path:
     return path
 
 
-def _read(path: Path, asked_by: Path) -> str:
+def _read(path: Path, asked_by: Path | str) -> str:
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
@@ -242,15 +242,11 @@ def template_text(template: str, folder: Path, asked_by: str) -> str:
             hint=f"Name one of {', '.join(FORMATS)}, or a .jinja file, or a SillyTavern preset (.json).",
         )
     file = folder / Path(template).expanduser()
+    text = _read(file, asked_by)
+    if not template.endswith(".json"):
+        return text
     try:
-        text = file.read_text("utf-8-sig")
-        return jinja_of(text) if template.endswith(".json") else text
-    except OSError as error:
-        raise TaskError(f"{asked_by}: {file} cannot be read: {error.strerror}.", hint="Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise TaskError(
-            f"{asked_by}: {file} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 text."
-        ) from error
+        return jinja_of(text)
     except ValueError as error:
         raise TaskError(
             f"{asked_by}: {file} cannot be used: {error}.",

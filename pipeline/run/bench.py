@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
-
 from pipeline import readers
 from pipeline.batching import Halt
 from pipeline.chunking import chunk
@@ -23,7 +21,7 @@ from pipeline.evaluation import load_gold
 from pipeline.prompting import PromptBuilder, load_task
 from pipeline.run.model import Model, open_model
 from pipeline.run.sibling import TASK, samples
-from pipeline.run.tune import BUSY
+from pipeline.run.tune import BUSY, others_use
 from pipeline.schema import any_extractive
 
 ENGINES: tuple[Literal["batched", "naive"], ...] = ("batched", "naive")
@@ -57,7 +55,7 @@ def bench(
     name: str,
     *,
     seconds: float,
-    busy: Callable[[], float] = lambda: psutil.cpu_percent(interval=1.0) / 100,
+    busy: Callable[[], float] = others_use,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Busy | Pace]:
     """Measure both, each for `seconds` at most and until what was begun is finished. Loads the model twice.

@@ -53,11 +53,16 @@ class _Settings:
         return Trial(model, sizes, self.slots, self.replicas, self.passive, seconds)
 
 
+def others_use() -> float:
+    """The share of the cores (0 to 1) that is in use now. Takes a second."""
+    return psutil.cpu_percent(interval=1.0) / 100
+
+
 def tune(
     header: Header,
     offered: Machine,
     *,
-    busy: Callable[[], float] = lambda: psutil.cpu_percent(interval=1.0) / 100,
+    busy: Callable[[], float] = others_use,
     measure: Measure = measure,
     clock: Callable[[], float] = time.monotonic,
     seconds: float = SECONDS,
