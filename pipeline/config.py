@@ -57,6 +57,7 @@ class Shape(Settings):
     gpu_layers: int | None = Field(None, ge=-1, description="-1: all; default: what the GPU's free memory holds")
     allow_swap: bool = Field(False, description="start although the memory is too small, and swap")
     forced_tokens: bool = True
+    drafts: int = Field(0, ge=0, description="most answers at a time whose copied words are decoded ahead; 0: none")
     replicas: int = Field(1, ge=1, le=32, description="engine processes; fewer where the memory asks for it")
     prefix_cache: bool = Field(False, description="keep the computed beginning of a task's prompts on disk")
     passive: bool = Field(False, description="threads sleep while they wait, for machines that others use too")

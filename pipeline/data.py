@@ -180,6 +180,8 @@ class Counts:
     reused: int = 0  # prompt tokens that were in the KV cache already
     forced: int = 0  # output tokens that the grammar left no choice about
     sampled: int = 0  # output tokens chosen from logits
+    drafted: int = 0  # tokens that were decoded on the guess that they come next
+    accepted: int = 0  # of these, the ones that came; they are among the sampled and forced ones
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -187,6 +189,8 @@ class Counts:
             self.reused + other.reused,
             self.forced + other.forced,
             self.sampled + other.sampled,
+            self.drafted + other.drafted,
+            self.accepted + other.accepted,
         )
 
 

@@ -51,8 +51,9 @@ class Backend(Protocol):
         first of these cells already."""
         ...
 
-    def drop(self, sequence: int) -> None:
-        """Forget a sequence; cells that no other sequence sees become free."""
+    def drop(self, sequence: int, start: int = 0) -> None:
+        """Forget a sequence from position `start` on; cells that no other sequence sees become free. Models with
+        recurrent layers can only forget all of it."""
         ...
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 One context, one thread. Prompts are pulled when a slot is free, so the number of waiting ones does not matter.
 The stretch of prompt that many share is decoded once into a holder sequence and copied into slots by reference.
-An answer's sequence is never cut back: when it ends, all of it is dropped (right for every kind of KV cache).
+When an answer ends, all of its sequence is dropped (right for every kind of KV cache); only a draft that proved wrong
+is cut off before.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from pipeline.batching import Backend, Halt, Kept, Row, ranking
+from pipeline.batching import Backend, Halt, Kept, Row, drafts, ranking
 from pipeline.batching.ranking import Ranking
 from pipeline.batching.sampler import Choice, choose, forced
 from pipeline.batching.scheduler import rows_of, schedule
@@ -31,8 +32,11 @@ class Loop:
         ledger: Ledger,
         *,
         forced_tokens: bool = True,
+        drafts: int = 0,
         kept: Kept | None = None,
     ) -> None:
+        """`drafts` is the most answers of a call that are drafted (see `pipeline.batching.drafts`); the backend must then
+        be able to forget the end of a sequence."""
         self.backend = backend
         self.ledger = ledger
         self.calls = 0
@@ -44,6 +48,7 @@ class Loop:
             raise EngineError("there are too few forks, or too few cells or rows for them, to compare alternatives")
         self._compile = compile
         self._forced_tokens = forced_tokens
+        self._drafts = drafts
         self._kept = kept
         self._active: list[Sequence] = []
         self._held: Prompt | None = None  # pulled, waiting for room
@@ -139,6 +144,8 @@ class Loop:
             self._rank(waiting)
         else:
             plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
+            if len(plan) <= self._drafts:
+                drafts.propose(plan, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
             rows, ends = rows_of(plan)
             self._decode(rows)
             for sequence, take in plan:
@@ -149,6 +156,7 @@ class Loop:
             for sequence, row in ends:
                 with self._giving_up(sequence):
                     self._choose(sequence, row)
+                    self._choose_along(sequence, row)
         for sequence in [s for s in self._active if s.state is State.DONE]:
             self._active.remove(sequence)
             self._release(sequence)
@@ -179,6 +187,23 @@ class Loop:
         prompt = sequence.prompt
         sequence.append(choose(logits, sequence.cursor.mask(), prompt.temperature, sequence.random))
         self._follow(sequence)
+
+    def _choose_along(self, sequence: Sequence, row: int) -> None:
+        """Go on choosing where the draft behind this row has what was committed; cut off what is left of it."""
+        draft, sequence.draft = sequence.draft, ()
+        right = 0
+        while sequence.state is State.DECODE:
+            same = drafts.agreeing(sequence.pending, draft[right:])
+            right += same
+            sequence.length += same
+            del sequence.pending[:same]
+            if sequence.pending:
+                break
+            self._choose(sequence, row + right)
+        sequence.drafted += len(draft)
+        sequence.accepted += right
+        if right < len(draft) and sequence.state is not State.DONE:
+            self.backend.drop(sequence.slot, sequence.length)
 
     def _rank(self, sequences: list[Sequence]) -> None:
         """One round of as many comparisons as have forks and fit one call; commit the winners of those that end."""

@@ -30,14 +30,15 @@ def schedule(answers: Iterable[Answer], *, max_batch: int, max_outputs: int) -> 
 
 
 def rows_of(plan: Sequence[tuple[Answer, int]]) -> tuple[list[Row], list[tuple[Answer, int]]]:
-    """The rows of a plan, and for each answer whose pending tokens end in this call the index of its last row."""
+    """The rows of a plan, and for each answer whose pending tokens end in this call the index of the last of them.
+    The rows of its draft follow."""
     rows: list[Row] = []
     ends: list[tuple[Answer, int]] = []
     for answer, take in plan:
         last = take == len(answer.pending)
-        for offset in range(take):
-            wanted = last and offset == take - 1
-            rows.append(Row(answer.pending[offset], answer.length + offset, (answer.slot,), logits=wanted))
         if last:
-            ends.append((answer, len(rows) - 1))
+            ends.append((answer, len(rows) + take - 1))
+        for offset, token in enumerate((*answer.pending[:take], *answer.draft)):
+            wanted = last and offset >= take - 1
+            rows.append(Row(token, answer.length + offset, (answer.slot,), logits=wanted))
     return rows, ends

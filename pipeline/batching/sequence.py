@@ -45,6 +45,9 @@ class Sequence:
     gaps: list[float] = field(default_factory=list)
     forced: int = 0
     prefilled: int = 0
+    draft: tuple[int, ...] = ()  # decoded behind the pending tokens, on the guess that they come next
+    drafted: int = 0
+    accepted: int = 0
     random: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,13 +77,14 @@ class Sequence:
     def completion(self) -> Completion:
         """The finished answer."""
         answer = self.thought
+        sampled = len(self.tokens) - self.forced
         return Completion(
             work_key=self.prompt.work_key,
             tokens=tuple(self.tokens[answer:]),
             logprobs=tuple(self.logprobs[answer:]),
             removed=tuple(self.removed[answer:]),
             gaps=tuple(self.gaps[answer:]),
-            counts=Counts(self.prefilled, self.reused, self.forced, len(self.tokens) - self.forced),
+            counts=Counts(self.prefilled, self.reused, self.forced, sampled, self.drafted, self.accepted),
             stop=self.stop,
             thought=tuple(self.tokens[:answer]),
         )

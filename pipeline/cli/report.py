@@ -81,6 +81,8 @@ def as_json(tally: Tally, job: Job, code: int) -> str:
             "reused": counts.reused,
             "forced": counts.forced,
             "sampled": counts.sampled,
+            "drafted": counts.drafted,
+            "accepted": counts.accepted,
         },
     }
     return json.dumps(said, ensure_ascii=False, indent=2) + "\n"

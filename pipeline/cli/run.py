@@ -50,6 +50,9 @@ def run(
     context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Default: the physical cores.")] = None,
     replicas: Annotated[int | None, typer.Option(metavar="N", help="Engine processes that share the work.")] = None,
+    drafts: Annotated[
+        int | None, typer.Option(metavar="N", help="Decode copied words ahead, while at most N answers are written.")
+    ] = None,
     allow_swap: Annotated[
         bool, typer.Option("--allow-swap", help="Start although the model does not fit the memory. Very slow.")
     ] = False,
@@ -110,6 +113,7 @@ def run(
         ("engine", "shape", "context"): context,
         ("engine", "shape", "threads"): threads,
         ("engine", "shape", "replicas"): replicas,
+        ("engine", "shape", "drafts"): drafts,
         ("engine", "shape", "allow_swap"): allow_swap or None,
         ("night", "until"): until,
         ("night", "max_duration"): max_duration,

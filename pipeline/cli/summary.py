@@ -87,6 +87,8 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
             f"Tokens: {counts.prefilled:,} prefilled, {counts.reused:,} reused, "
             f"{counts.forced:,} forced, {counts.sampled:,} sampled."
         )
+    if counts.drafted:
+        yield f"Drafts: {counts.accepted:,} of {counts.drafted:,} tokens were right."
     if summary.done and summary.seconds > 0:
         speed = summary.done / summary.seconds * 3600
         yield f"Extracting took {duration(summary.seconds)}: {speed:,.0f} documents per hour."

@@ -26,11 +26,12 @@ class Batched:
         forks: int,
         fork_cells: int,
         forced_tokens: bool = True,
+        drafts: int = 0,
         kept: Kept | None = None,
     ) -> None:
         ledger = Ledger(cells=backend.cells, holders=HOLDERS, slots=slots, forks=forks, fork_cells=fork_cells)
         self._backend = backend
-        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens, kept=kept)
+        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens, drafts=drafts, kept=kept)
 
     @property
     def calls(self) -> int:

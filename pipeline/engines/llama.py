@@ -178,10 +178,12 @@ class Llama:
         """See Backend."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1 if end is None else end)
 
-    def drop(self, sequence: int) -> None:
+    def drop(self, sequence: int, start: int = 0) -> None:
         """See Backend."""
-        if self._context is not None:
-            llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        if self._context is None:
+            return
+        if not llama_cpp.llama_memory_seq_rm(self._memory, sequence, start or -1, -1):
+            raise EngineError("llama.cpp cannot forget the end of a sequence of this model")
 
     def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
         """See `pipeline.engines.prefix_cache.Keeping`."""

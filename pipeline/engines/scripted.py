@@ -101,11 +101,12 @@ class Scripted:
         self._seen[target] |= theirs
         self._length[target] = self._length[source] if end is None else min(end, self._length[source])
 
-    def drop(self, sequence: int) -> None:
+    def drop(self, sequence: int, start: int = 0) -> None:
         """See Backend."""
-        self._owners -= self._seen[sequence]
-        self._seen[sequence] = False
-        self._length[sequence] = 0
+        forgotten = self._seen[sequence] & (self._position >= start)
+        self._owners -= forgotten
+        self._seen[sequence] &= ~forgotten
+        self._length[sequence] = min(start, self._length[sequence])
 
     def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
         """See `pipeline.engines.prefix_cache.Keeping`."""

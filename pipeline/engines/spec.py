@@ -27,6 +27,7 @@ class EngineSpec:
     grammar: str
     shape: Resolved
     forced_tokens: bool = True
+    drafts: int = 0  # the most answers in a call for which copied continuations are drafted
     adapters: tuple[tuple[Path, float], ...] = ()  # LoRA files and their scales
     prefix_cache: str = ""  # what the files of kept beginnings belong to, see PrefixCache; empty: none are kept
     passive: bool = False  # threads that wait sleep; for a machine that others use too
@@ -58,5 +59,6 @@ class EngineSpec:
             forks=self.shape.forks,
             fork_cells=self.shape.fork_cells,
             forced_tokens=self.forced_tokens,
+            drafts=self.drafts,
             kept=PrefixCache(backend, self.prefix_cache) if self.prefix_cache else None,
         )

@@ -58,6 +58,12 @@ class Cursor(Protocol):
         """The spans of a typed field where its value begins and they are few; NO_CANDIDATES elsewhere."""
         ...
 
+    def continuation(self, most: int) -> Sequence[int]:
+        """At most so many tokens that are likely next, because the document goes on with them behind the beginning of
+        a value that is being copied; empty elsewhere. A guess: the grammar allows them, others may come. Not committed.
+        """
+        ...
+
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`. Raises EngineError when it does not."""
         ...

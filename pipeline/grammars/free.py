@@ -64,6 +64,10 @@ class Cursor:
         """No candidates."""
         return NO_CANDIDATES
 
+    def continuation(self, most: int) -> Sequence[int]:  # noqa: ARG002 - nothing is copied
+        """Nothing is copied."""
+        return ()
+
     def commit(self, token: int) -> None:
         """Append a token; an end-of-generation token ends the answer."""
         if self._ended or not 0 <= token < len(self._allowed) or not self._allowed[token]:

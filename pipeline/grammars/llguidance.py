@@ -30,6 +30,7 @@ _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
 _LINE_POWER = {"line": 0.5, "lines": 0.8}  # the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
 _LINE_ROWS = {"line": 24, "lines": 48}  # the end of one line is easily found, that of several is not (the same)
+_LONG_TOKEN = 16  # characters; few tokens are longer
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
 
@@ -160,6 +161,18 @@ class Cursor:
         if found.lines is None:
             return Candidates(tuple(paths), null)
         return Candidates(tuple(paths), null, _LINE_POWER[found.lines], _LINE_ROWS[found.lines])
+
+    def continuation(self, most: int) -> Sequence[int]:
+        """The document's next words, as far as the grammar allows them, behind a value that is being copied."""
+        if self._pointing is None or self.done():
+            return ()
+        try:
+            text = self._text.decode()
+        except UnicodeDecodeError:
+            return ()
+        following = self._pointing.continuations(text, most * _LONG_TOKEN)
+        paths = [self._tokenizer.tokenize_bytes(rest.encode())[:most] for rest in following]
+        return max((path[: self._matcher.validate_tokens(path)] for path in paths), key=len, default=())
 
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""

@@ -167,6 +167,10 @@ class Cursor:
         """None: this engine does not point into documents."""
         return NO_CANDIDATES
 
+    def continuation(self, most: int) -> Sequence[int]:  # noqa: ARG002 - it does not point into documents
+        """Nothing is copied."""
+        return ()
+
     def commit(self, token: int) -> None:
         """Append a token that `mask()` allows, or one of `forced()`."""
         vocabulary = self._constraint.tokens.vocabulary

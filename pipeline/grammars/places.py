@@ -17,6 +17,8 @@ from pipeline.schema import Text, ValueType, fold
 
 Window = tuple[int, int]
 
+FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
+
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _GAP = re.compile(r"\s*\|\s*|\t|\s{2,}")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
@@ -129,6 +131,21 @@ class Places:
         while at >= 0 and not (at in starts and at + len(value) in ends):
             at = self.text.find(value, at + 1, window[1])
         return None if at < 0 else at + len(value)
+
+    def following(self, said: str) -> list[str]:
+        """What stands between `said`, which begins at a word, and the end of its line; empty where it stands at more
+        than a few places."""
+        starts, _ = self._bounds("text")
+        rests: dict[str, None] = {}
+        at = self.text.find(said) if said else -1
+        while at >= 0 and len(rests) <= FEW:
+            if at in starts:
+                end = at + len(said)
+                line = bisect_right(self.lines, end, key=itemgetter(0)) - 1
+                if line >= 0 and (rest := self.text[end : self.lines[line][1]]):
+                    rests[rest] = None
+            at = self.text.find(said, at + 1)
+        return list(rests) if len(rests) <= FEW else []
 
     def _bounds(self, value_type: ValueType) -> tuple[set[int], set[int]]:
         """Where values of this type may begin and end."""

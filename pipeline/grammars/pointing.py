@@ -84,6 +84,19 @@ class Pointing:
         found = self._alternatives.get(progress.expected, Alternatives())
         return found.besides(progress.said), progress.nullable
 
+    def continuations(self, text: str, most: int) -> list[str]:
+        """How the document goes on, in at most so many characters and as JSON writes them, behind the value that is
+        begun at the end of `text`: one for each place where it may be copied from. Empty where these are many, and
+        where no value is being copied."""
+        begun = Progress(self._root, text).begun
+        if begun is None or begun[0] not in self._alternatives:
+            return []
+        try:
+            said = json.loads(f'{begun[1]}"')
+        except ValueError:  # it ends within an escape, or is about to be null
+            return []
+        return [_inner(rest[:most]) for rest in self._places.following(said)]
+
     def behind(self, text: str) -> Pointing | None:
         """The grammar from here on, where `text` has just finished an item of an ordered list."""
         if not self._stages or text[-1:] not in ("}", '"'):

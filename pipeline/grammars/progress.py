@@ -18,12 +18,14 @@ _DECODER = json.JSONDecoder()
 class Progress:
     """One reading of `text`. `expected`: the node whose value begins exactly at its end, where one does.
 
+    `begun`: the node whose value has begun and is not finished, and the JSON text of that beginning.
     `ordered`: the list with `in_order` that is open at the end of the text, `items` its finished items and `end`
     where the last of them ends.
     """
 
     def __init__(self, root: Object, text: str) -> None:
         self.expected: Path | None = None
+        self.begun: tuple[Path, str] | None = None
         self.nullable = False
         self.ordered: Path | None = None
         self.items: list[object] = []
@@ -45,6 +47,7 @@ class Progress:
         try:
             value, end = _DECODER.raw_decode(text, at)
         except ValueError:
+            self.begun = path, text[at:]
             return None
         if isinstance(value, str):
             self.said.append(value)

@@ -73,6 +73,10 @@ class Thinking:
         """None before the answer."""
         return NO_CANDIDATES if self._thinking or self._queue else self._answer.candidates()
 
+    def continuation(self, most: int) -> Sequence[int]:
+        """None before the answer."""
+        return () if self._thinking or self._queue else self._answer.continuation(most)
+
     def commit(self, token: int) -> None:
         """Append a token of the thought, of what closes it, or of the answer."""
         if self._thinking:

@@ -100,6 +100,7 @@ class FileModel:
             settings.grammar,
             shape,
             wanted.forced_tokens,
+            wanted.drafts,
             tuple((adapter.path, adapter.scale) for adapter in self._adapters),
             prefix_cache=self._prefix_identity(wanted, shape) if wanted.prefix_cache else "",
             passive=wanted.passive,
@@ -109,6 +110,8 @@ class FileModel:
         said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
         if wanted.replicas > 1:
             said.append(replicas_in_words(shape.replicas, wanted.replicas))
+        if wanted.drafts and settings.engine == "batched":
+            said.append(f"drafts for up to {wanted.drafts} answers at a time")
         if wanted.passive:
             said.append("waiting threads sleep")
         if sizes.gpu_layers:
@@ -130,6 +133,8 @@ class FileModel:
         """The shape that is asked for, within what the model's architecture allows, and what to say about that."""
         allowed, shape = gate(self._header), settings.shape
         notes = [allowed.note] if allowed.note else []
+        if allowed.memory in ("recurrent", "hybrid"):
+            shape = shape.model_copy(update={"drafts": 0})
         if allowed.self_test and settings.engine == "batched" and shape.slots != 1:
             key = f"self-test|{self.sha256}|{llama_cpp_version()}"
             verdict = recall(key)
@@ -192,6 +197,7 @@ class ScriptedModel:
             settings.grammar,
             shape,
             settings.shape.forced_tokens,
+            settings.shape.drafts,
             prefix_cache=SCRIPTED if settings.shape.prefix_cache else "",
         )
         said = f"scripted, {slots} slots"

@@ -58,6 +58,14 @@ class SmallCursor:
             return Candidates(words, tuple(b'"') if len(self.text) % 2 else (), length_power=(len(self.text) % 3) / 2)
         return NO_CANDIDATES
 
+    def continuation(self, most: int) -> Sequence[int]:
+        """A guess within "a": right once in a while, and never longer than the value may still be."""
+        head = b'{"a": "'
+        body = bytes(self.text[len(head) :])
+        if len(self.text) < len(head) or b'"' in body:
+            return ()
+        return list(b"qxzjkv"[len(body) :][:most])
+
     def commit(self, token: int) -> None:
         assert token in self._allowed()
         self.text.append(token)
