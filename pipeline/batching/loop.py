@@ -35,8 +35,8 @@ class Loop:
         drafts: int = 0,
         kept: Kept | None = None,
     ) -> None:
-        """`drafts` is the most answers of a call that are drafted (see `pipeline.batching.drafts`); the backend must then
-        be able to forget the end of a sequence."""
+        """Calls of at most `drafts` answers are drafted (see `pipeline.batching.drafts`). The backend must then be able
+        to forget the end of a sequence."""
         self.backend = backend
         self.ledger = ledger
         self.calls = 0

@@ -26,8 +26,9 @@ def tune(
 ) -> None:
     """Measure which settings make this model fast on this machine, and keep them for later runs.
 
-    Threads, slots, sizes of calls, flash attention, processes, sleeping threads. Never more memory than is free. What a
-    job or an option sets itself is not overruled, and nothing is done again because of it. Runs go well without it.
+    Threads, slots, sizes of calls, flash attention, processes, sleeping threads, drafts. Never more memory than is
+    free. What a job or an option sets itself is not overruled, and nothing is done again because of it. Runs go well
+    without it.
 
     --requantize writes a sibling of the model file into the cache directory and says whether labelled samples are
     answered otherwise. It is a model of its own, used only where it is named.

@@ -32,6 +32,7 @@ class Trial:
     replicas: int = 1
     passive: bool = False
     seconds: float = 1.5  # of measuring
+    drafted: int = 0  # rows beside each row of an answer, all of them wrong guesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,14 @@ def run(trial: Trial) -> Pace:
 
     model = Llama(trial.model, trial.sizes)
     try:
-        return pace(model, trial.slots, trial.seconds, time.perf_counter)
+        return pace(model, trial.slots, trial.seconds, time.perf_counter, trial.drafted)
     finally:
         model.close()
 
 
-def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float]) -> Pace:
+def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float], drafted: int = 0) -> Pace:
     """Read one document a slot and write their answers, until half of the time is over for each of the two."""
+    drafted = min(drafted, model.max_outputs // slots - 1)
     _read(model, [0], 0, PREFIX)
     reading = clock()
     held = range(HOLDERS, HOLDERS + slots)
@@ -116,9 +118,13 @@ def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float])
     for rest in held[reached:]:  # they see the last document that was read
         model.copy(held[reached - 1], rest)
     written = 0
-    for step in range(ANSWER):
+    for step in range(ANSWER - drafted):
         position = PREFIX + DOCUMENT + step
-        model.decode([Row(_token(model, position), position, (each,), logits=True) for each in held])
+        places = range(position, position + 1 + drafted)
+        model.decode([Row(_token(model, at), at, (each,), logits=True) for each in held for at in places])
+        if drafted:
+            for each in held:
+                model.drop(each, position + 1)
         written += slots
         if clock() - writing > seconds / 2:
             break

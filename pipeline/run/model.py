@@ -111,7 +111,7 @@ class FileModel:
         if wanted.replicas > 1:
             said.append(replicas_in_words(shape.replicas, wanted.replicas))
         if wanted.drafts and settings.engine == "batched":
-            said.append(f"drafts for up to {wanted.drafts} answers at a time")
+            said.append(f"drafts where a call has at most {wanted.drafts}")
         if wanted.passive:
             said.append("waiting threads sleep")
         if sizes.gpu_layers:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.batching.drafts import MOST
 from pipeline.config import Shape
 from pipeline.engines.shape import BATCH, SLOTS, Machine, usable
 from pipeline.engines.trial import Pace, Trial, measure, sizes_for
@@ -28,6 +29,7 @@ from pipeline.run.tuned import NAMES, Measured, Tuned
 SECONDS = 60.0
 CLEARLY = 1.05  # times as fast: less is taken for noise
 BUSY = 0.10  # share of the cores that others may use
+RIGHT = 0.25  # of the tokens of a draft (tests/benchmarks/LOG.md)
 DRIFT = 1.15  # between two measurements of the same
 
 Measure = Callable[[Trial], Pace | None]
@@ -44,6 +46,7 @@ class _Settings:
     kv_type: str = "f16"
     replicas: int = 1
     passive: bool = False
+    drafts: int = 0
 
     def trial(self, model: Path, seconds: float) -> Trial:
         threads = max(1, self.threads // self.replicas)
@@ -99,6 +102,13 @@ def tune(
             found = trials[-1].tokens
             if found is not None and found > best * CLEARLY and name != "kv_type":
                 settings, best = changed, found
+    if batched:
+        for pair in _drafted(settings.trial(header.path, each), measure, lambda: clock() >= until):
+            trials += pair
+            yield from pair
+            without, drafting = (trial.tokens or 0.0 for trial in pair)
+            if drafting > without * CLEARLY:
+                settings = replace(settings, drafts=int(pair[1].value))
     if clock() >= until:
         notes.append("The time was over before everything was tried; what was not keeps its default.")
     again = tried(default) or first
@@ -121,6 +131,23 @@ def tune(
         trials=tuple(trials),
         notes=tuple(notes),
     )
+
+
+def _drafted(trial: Trial, measure: Measure, over: Callable[[], bool]) -> Iterator[tuple[Measured, Measured]]:
+    """What is written without and with drafts, for one, two and four answers at a time, as long as drafts pay.
+
+    The price of the rows is measured here; how many of them come true is what it was on the samples that ship.
+    """
+    for answers in (1, 2, 4):
+        if over() or answers > trial.slots:
+            return
+        few = replace(trial, slots=answers, replicas=1)
+        plain, drafting = measure(few), measure(replace(few, drafted=MOST))
+        without = plain.written if plain else None
+        tokens = drafting.written * (1 + MOST * RIGHT) if drafting else None
+        yield Measured("drafts", 0, without), Measured("drafts", answers, tokens)
+        if not (without and tokens and tokens > without * CLEARLY):
+            return
 
 
 def _candidates(start: _Settings, offered: Machine, *, batched: bool) -> Iterator[tuple[str, list[Value]]]:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pipeline.config import Shape
 from pipeline.errors import UserError
 
-NAMES = ("threads", "slots", "ubatch", "batch", "flash_attention", "replicas", "passive")
+NAMES = ("threads", "slots", "ubatch", "batch", "flash_attention", "replicas", "passive", "drafts")
 """What tune may set. Not the type of the cache: that changes answers."""
 
 

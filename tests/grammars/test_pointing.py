@@ -395,3 +395,66 @@ def test_a_text_without_rows_holds_a_list_of_rows_to_its_words():
     assert accepts(task, "Tea and cake", items(("Tea", "cake")).replace("7.50", "and"))
     assert accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "2.00"), ("Cake", "7.50")))
     assert not accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "7.50")))
+
+
+# --- how a value that is being copied goes on
+
+POINTED = {"type": "string", "x-nightdesk": {"extractive": True}}
+
+
+def goes_on(task: TaskSchema, text: str, source: str = SHOP, most: int = 40) -> str:
+    cursor = ENGINE.compile(ConstraintSpec(task.json_schema, source)).start()
+    for byte in text.encode():
+        cursor.commit(byte)
+    return bytes(cursor.continuation(most)).decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("begun", "following"),
+    [
+        ('{"v": "9 Q', "uay Parade"),
+        ('{"v": "9 Quay', " Parade"),
+        ('{"v": "9 Quay Parade', ""),  # the line ends here
+        ('{"v": "9 Quay Parade ', "Whitby YO21"),
+        ('{"v": "Harbour', ' \\"Lights\\"'),  # as JSON writes it
+        ('{"v": "Harbour \\', ""),  # within an escape
+        ('{"v": "', ""),  # no word yet
+        ('{"v": n', ""),  # null
+        ("", ""),
+    ],
+)
+def test_a_value_that_is_copied_goes_on_to_the_end_of_its_line(begun, following):
+    assert goes_on(schema(), begun) == following
+    assert goes_on(schema(), begun, most=3) == following[:3]
+
+
+def test_from_a_few_places_the_one_that_the_grammar_allows_longest_is_taken_and_from_many_none():
+    assert goes_on(schema(), '{"v": "a', source="a b\na c d") == " c d"
+    assert goes_on(schema(), '{"v": "a', source="a b\na c\na d e\na f\na b c") == ""
+    short = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "string", "maxLength": 6, "x-nightdesk": {"extractive": True}}}}
+    )
+    assert goes_on(short, '{"v": "9') == " Quay"
+
+
+def test_what_is_not_copied_has_no_continuation():
+    free = TaskSchema.from_json({"type": "object", "properties": {"v": {"type": "string"}, "w": POINTED}})
+    assert goes_on(free, '{"v": "9 Q') == ""
+    assert goes_on(free, '{"v": "9 Q", "w": "9 Q') == "uay Parade"
+
+
+@given(st.data(), NASTY)
+@settings(max_examples=30, deadline=None)
+def test_a_continuation_can_be_committed_and_changes_nothing(data, source):
+    cursor = ENGINE.compile(ConstraintSpec(schema().json_schema, source)).start()
+    while not cursor.done():
+        before = bytes(cursor.mask())
+        guess = cursor.continuation(8)
+        assert bytes(cursor.mask()) == before
+        assert len(guess) <= 8
+        following = list(guess) if guess and data.draw(st.booleans()) else list(cursor.forced())
+        if not following:
+            mask = cursor.mask()
+            following = [data.draw(st.sampled_from([t for t in range(256) if mask[t // 32] >> (t % 32) & 1]))]
+        for token in following:
+            cursor.commit(token)

@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from pipeline.batching.drafts import MOST
 from pipeline.cli.tune_plot import svg
 from pipeline.config import Shape
 from pipeline.engines.scripted import Scripted
@@ -19,7 +20,7 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import estimate
 from pipeline.run import tune as tune_module
 from pipeline.run import tuned
-from pipeline.run.tune import tune
+from pipeline.run.tune import RIGHT, tune
 from pipeline.run.tuned import Measured, Tuned
 
 HEADER = Header(
@@ -60,11 +61,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def even(trial: Trial) -> Pace:
-    return Pace(100.0, 50.0)
+    return Pace(100.0, 50.0 / (1 + trial.drafted))
 
 
 def eight_slots_are_best(trial: Trial) -> Pace:
-    return Pace(100.0, 80.0 if trial.slots == 8 else 50.0)
+    return Pace(100.0, (80.0 if trial.slots == 8 else 50.0) / (1 + trial.drafted))
 
 
 def found(measure=even, machine: Machine = MACHINE, header: Header = HEADER, **options) -> Tuned:
@@ -79,14 +80,28 @@ def test_where_nothing_is_faster_the_defaults_stay() -> None:
 
 def test_what_is_clearly_faster_is_chosen_and_what_is_hardly_faster_is_not() -> None:
     assert found(eight_slots_are_best).chosen == {"slots": 8}
-    assert found(lambda trial: Pace(100.0, 51.0 if trial.slots == 8 else 50.0)).chosen == {}
+    assert found(lambda trial: replace(even(trial), read=101.0 if trial.slots == 8 else 100.0)).chosen == {}
 
 
 def test_the_type_of_the_cache_is_measured_and_never_chosen() -> None:
-    result = found(lambda trial: Pace(100.0, 500.0 if trial.sizes.kv_type == "q8_0" else 50.0))
+    result = found(lambda trial: replace(even(trial), read=500.0 if trial.sizes.kv_type == "q8_0" else 50.0))
 
     assert "kv_type" in {trial.name for trial in result.trials}
     assert result.chosen == {}
+
+
+def drafts_cost(price: float):
+    """Rows beside a row make a call so many times as dear; four answers write at a price of their own."""
+    return lambda trial: Pace(100.0, 50.0 / (price * trial.slots if trial.drafted else 1))
+
+
+def test_drafts_are_chosen_for_as_many_answers_as_they_pay_for() -> None:
+    assert found(drafts_cost(0.9)).chosen == {"drafts": 2}
+    assert found(drafts_cost(0.4)).chosen == {"drafts": 4}
+    assert found(drafts_cost(1 + MOST * RIGHT)).chosen == {}
+
+    trials = [(trial.value, trial.tokens) for trial in found(drafts_cost(9)).trials if trial.name == "drafts"]
+    assert [value for value, _ in trials] == [0, 1]  # what costs at one answer is not tried with more
 
 
 def test_every_setting_of_the_issue_is_tried() -> None:
@@ -158,8 +173,8 @@ def test_a_damaged_file_is_none(text: str) -> None:
     assert not tuned.reset("ab" * 32)
 
 
-@pytest.mark.parametrize(("slots", "batch"), [(1, 256), (3, 256), (8, 2048)])
-def test_a_trial_reads_and_writes_on_any_backend(slots: int, batch: int) -> None:
+@pytest.mark.parametrize(("slots", "batch", "drafted"), [(1, 256, 0), (1, 256, 6), (3, 256, 6), (8, 2048, 0)])
+def test_a_trial_reads_and_writes_on_any_backend(slots: int, batch: int, drafted: int) -> None:
     sizes = sizes_for(slots, 1, 512, batch, "f16", flash_attention=True)
     backend = Scripted(
         ByteTokenizer().vocabulary,
@@ -170,7 +185,7 @@ def test_a_trial_reads_and_writes_on_any_backend(slots: int, batch: int) -> None
     )
     times = iter(range(100_000))
 
-    whole = pace(backend, slots, 1e6, lambda: float(next(times)))
+    whole = pace(backend, slots, 1e6, lambda: float(next(times)), drafted)
 
     assert whole.read > 0
     assert whole.written > 0
