@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.data import Changes
 from pipeline.loopback import server_address
 
 
@@ -175,6 +176,7 @@ class Job(Settings):
     summary: tuple[Path, ...] = Field((), description="files for the summary of a run, .md or .json")
     no_text: bool = Field(False, description="keep neither document text nor quotes: values and offsets only")
     password: tuple[str, ...] = Field((), description="tried on encrypted PDFs", repr=False)
+    changes: Changes = Field("final", description="how tracked changes are read: accepted, refused, or all with marks")
     ocr: str = Field(
         "auto",
         pattern=r"^[A-Za-z_]{2,}(\+[A-Za-z_]{2,})*$",

@@ -11,6 +11,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
+
+Changes = Literal["final", "original", "all"]
+"""Which text of a document with tracked changes is read: with all of them, with none, or both with marks."""
 
 
 def fingerprint(*parts: object) -> str:
@@ -80,6 +84,7 @@ class Document:
     places: tuple[Place, ...] = ()
     ocr: str = ""  # the settings under which its pages without text were read; empty where none was
     words: tuple[Word, ...] = field(default=(), repr=False)  # of those pages
+    changes: Changes | Literal[""] = ""  # how its tracked changes were read; empty where it has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from pipeline.errors import NightdeskError
 
 if TYPE_CHECKING:
     from pipeline.store import Store
+
+_CHANGES = {"final": "read as accepted", "original": "read as refused", "all": "all read, with marks"}
 
 
 def explain(
@@ -43,6 +46,10 @@ def explain(
         screen.out(f"  document: {known.document or 'could not be read'}")
         differs = _on_disk(store, path) if path in known.paths else []
         screen.out(*differs)
+        if known.changes:
+            screen.out(f"  its tracked changes: {_CHANGES[known.changes]} (--changes {known.changes})")
+            if (wanted := _changes(store.last_settings(), known.changes)) != known.changes:
+                screen.out(f"    The newest job says --changes {wanted}: its next run reads the file again.")
         marks = {v.task: store.marks(v.task, v.row) for v in known.verdicts if v.row is not None}
     for verdict in known.verdicts:
         row = f" Row {verdict.row} of table {verdict.task}." if verdict.row is not None else ""
@@ -67,6 +74,11 @@ def _next_recipes(settings: str | None) -> dict[str, dict[str, str]] | None:
     except NightdeskError as error:
         screen.note(f"The newest job cannot be compared with what ran: {error.message}")
         return None
+
+
+def _changes(settings: str | None, otherwise: str) -> str:
+    """How the newest job reads tracked changes."""
+    return str(json.loads(settings or "{}").get("changes", otherwise))
 
 
 def _on_disk(store: Store, path: str) -> list[str]:

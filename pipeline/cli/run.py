@@ -72,6 +72,10 @@ def run(
     ocr: Annotated[
         str | None, typer.Option(metavar="LANGUAGES", help="For scans and photos: por+eng, say; auto (default); off.")
     ] = None,
+    changes: Annotated[
+        Literal["final", "original", "all"] | None,
+        typer.Option(help="Tracked changes: final (default) is with them, original without, all marks both."),
+    ] = None,
     summary: Annotated[
         list[Path] | None, typer.Option(metavar="FILE.md|.json", help="Write the summary there too; may be repeated.")
     ] = None,
@@ -122,6 +126,7 @@ def run(
         ("night", "max_load"): max_load,
         ("night", "nice"): nice,
         ("ocr",): ocr,
+        ("changes",): changes,
         ("summary",): tuple(file.absolute() for file in summary or ()) or None,
         ("no_text",): no_text or None,
         ("password",): options.passwords(password or [], password_file) or None,

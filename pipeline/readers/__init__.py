@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
-from pipeline.data import Attachment, Document, Page, Place
+from pipeline.data import Attachment, Changes, Document, Page, Place
 from pipeline.errors import ReadError
 from pipeline.readers.cleaning import clean
 from pipeline.readers.decoding import is_text
@@ -49,10 +49,12 @@ class ReadOptions:
     """What a reader may be told. `passwords` are tried in order on files that ask for one.
 
     `scans`: a file all of whose pages lack a text is given back like that, for OCR, and is no error.
+    `changes`: which text of a file with tracked changes is read.
     """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
     scans: bool = False
+    changes: Changes = "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Reading:
 
     pages: tuple[PageText, ...]
     attachments: tuple[Attachment, ...] = ()
+    changed: bool = False  # it has tracked changes, so that another choice of `changes` may give another text
 
 
 class Format(Protocol):
@@ -107,7 +110,10 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     scan = options.scans and any(page.note in SCANNED for page in pages)
     if not text.strip() and not reading.attachments and not scan:
         code = "no_text" if content.strip() else "empty"
-        raise ReadError(f"{name} has no text", code=code, hint="There is nothing in it to extract.")
+        hint = "There is nothing in it to extract."
+        if reading.changed and options.changes != "all":
+            hint = "All of it is a tracked change: `nightdesk retry`, then run with `--changes all`."
+        raise ReadError(f"{name} has no text", code=code, hint=hint)
     return Document(
         sha256=hashlib.sha256(content).hexdigest(),
         text=text,
@@ -116,6 +122,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
         reader_version=f"{reader} {module.VERSION}",
         attachments=reading.attachments,
         places=places,
+        changes=options.changes if reading.changed else "",
     )
 
 

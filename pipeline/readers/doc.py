@@ -1,17 +1,19 @@
 """Word documents from before 2007 (.doc, .dot), with olefile for the container and own code for the text in it.
 
 Kept: the main text, with table rows as `cell | cell`, then footnotes, comments, endnotes and text boxes; headers
-before it and footers among them, each text once. Insertions are read; what was deleted with changes tracked or is
-hidden is not. Lost: lists' marks (Word counts them while it draws), pictures, embedded files, which note belongs where.
-Documents older than Word 97 are refused.
+before it and footers among them, each text once. Tracked changes are read as if accepted, as if refused, or all with
+marks. Hidden text is not read. Lost: lists' marks (Word counts them while it draws), pictures, embedded files, which
+note belongs where. Documents older than Word 97 are refused.
 
-[MS-DOC]: the FIB, the piece table (Clx, PlcPcd), and of the properties (Chpx, Papx) those that hide text or end rows.
-Nothing well kept reads it: antiword (2005) and catdoc (2016) are programs, textract is a wrapper of those.
+[MS-DOC]: the FIB, the piece table (Clx, PlcPcd), the names of authors (SttbfRMark), and of the properties (Chpx, Papx)
+those that hide, insert or delete text or end rows. Nothing well kept reads it: antiword (2005) and catdoc (2016) are
+programs, textract is a wrapper of those.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import struct
 import warnings
@@ -20,19 +22,22 @@ from collections.abc import Iterator, Mapping
 
 import olefile
 
+from pipeline.data import Changes
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, packages
+from pipeline.readers.changes import Change, marked
 
 SUFFIXES = (".doc", ".dot")
-VERSION = f"1 (olefile {olefile.__version__})"
+VERSION = f"2 (olefile {olefile.__version__})"
 
 _MOST_BYTES = 256 << 20
 _WORD_97 = 0x00C1
 _ENCRYPTED, _TABLE_1 = 0x0100, 0x0200
-_CLX, _CHPX, _PAPX = 0x01A2, 0x00FA, 0x0102  # where the FIB says where these lie: offset and length
+_CLX, _CHPX, _PAPX, _AUTHORS = 0x01A2, 0x00FA, 0x0102, 0x0232  # where the FIB says where these lie: offset and length
 _LENGTHS = (0x4C, 0x50, 0x54, 0x58, 0x5C, 0x60, 0x64, 0x68)  # characters of each part, in the order of the text
 _MAIN, _HEADERS, _MACROS = 0, 2, 3
-_HIDDEN, _DELETED, _ROW_END = 0x083C, 0x0800, 0x2417
+_HIDDEN, _DELETED, _INSERTED, _ROW_END = 0x083C, 0x0800, 0x0801, 0x2417
+_DELETED_BY, _INSERTED_BY = 0x4863, 0x4804
 _PAGE = 512
 _OPERAND = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
 _FIELD = re.compile(r"\x13[^\x13\x14\x15]*(?:\x14([^\x13\x14\x15]*))?\x15")
@@ -41,6 +46,8 @@ _CHARACTERS = {0x0B: "\n", 0x0C: "\n\n", 0x0D: "\n", 0x1E: "-", 0x1F: ""} | dict
 _ROW = "\x1c"  # stands for the end of a row, which Word marks as it marks the end of a cell
 
 Ranges = list[tuple[int, int]]
+Run = tuple[int, int, Mapping[int, int]]
+Revised = list[tuple[int, int, Change]]
 
 
 def recognises(content: bytes) -> bool:
@@ -58,7 +65,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
             stream = _stream(file, "WordDocument", name)
             flags, version = struct.unpack_from("<H", stream, 0x0A)[0], struct.unpack_from("<H", stream, 2)[0]
             if flags & _ENCRYPTED:
-                return read(packages.decrypt(content, name, options), name, ReadOptions(passwords=()))
+                return read(packages.decrypt(content, name, options), name, ReadOptions(changes=options.changes))
             if version < _WORD_97:
                 raise ReadError(
                     f"{name} is older than Word 97",
@@ -66,12 +73,13 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
                     hint="Convert it first: `soffice --headless --convert-to docx FILE`.",
                 )
             table = _stream(file, "1Table" if flags & _TABLE_1 else "0Table", name)
-        text = _text(stream, table)
+        text = _text(stream, table, options.changes)
+        changed = bool(_ranges(stream, table, _CHPX, (_INSERTED, _DELETED)))
     except (MemoryError, ReadError):
         raise
     except Exception as error:  # olefile and struct raise whatever a broken file leads them into
         raise packages.broken(name, type(error).__name__) from None
-    return Reading((PageText(text),))
+    return Reading((PageText(text),), changed=changed)
 
 
 def _stream(file: olefile.OleFileIO, stream: str, name: str) -> bytes:
@@ -81,23 +89,26 @@ def _stream(file: olefile.OleFileIO, stream: str, name: str) -> bytes:
     return content
 
 
-def _text(stream: bytes, table: bytes) -> str:
-    gone = _ranges(stream, table, _CHPX, (_HIDDEN, _DELETED))
+def _text(stream: bytes, table: bytes, changes: Changes) -> str:
+    not_read = {"final": (_HIDDEN, _DELETED), "original": (_HIDDEN, _INSERTED), "all": (_HIDDEN,)}[changes]
+    gone = _ranges(stream, table, _CHPX, not_read)
     rows = _ranges(stream, table, _PAPX, (_ROW_END,))
-    whole = "".join(_pieces(stream, table, gone, rows))
+    revised = _revised(stream, table) if changes == "all" else []
+    whole = list(_pieces(stream, table, gone, rows, revised))
     lengths = [max(0, length) for (length,) in (struct.unpack_from("<i", stream, at) for at in _LENGTHS)]
     parts = []
     at = 0
     for length in lengths:
-        parts.append(_readable(whole[at : at + length]))
+        parts.append(_readable("".join(whole[at : at + length])))
         at += length
     headers = list(dict.fromkeys(line for line in parts[_HEADERS].split("\n") if line.strip()))
     others = [part for number, part in enumerate(parts) if number not in {_MAIN, _HEADERS, _MACROS}]
     return "\n\n".join(piece for piece in ("\n".join(headers), parts[_MAIN], *others) if piece.strip())
 
 
-def _pieces(stream: bytes, table: bytes, gone: Ranges, rows: Ranges) -> Iterator[str]:
-    """The text in its order, a character for each that is counted: NUL for one that is not to be read."""
+def _pieces(stream: bytes, table: bytes, gone: Ranges, rows: Ranges, revised: Revised) -> Iterator[str]:
+    """The text in its order, one for each character that is counted: NUL for what is not to be read; a change with its
+    mark stands as a whole in place of its first character."""
     at, length = struct.unpack_from("<II", stream, _CLX)
     clx = table[at : at + length]
     place = 0
@@ -120,10 +131,10 @@ def _pieces(stream: bytes, table: bytes, gone: Ranges, rows: Ranges) -> Iterator
         text = content.decode("cp1252" if width == 1 else "utf-16-le", "replace") if content else ""
         if len(text) != characters:  # a pair of surrogates counts twice
             text = "".join(chr(code) for code in struct.unpack_from(f"<{len(content) // 2}H", content))
-        yield _marked(text, start, width, gone, rows)
+        yield from _characters(text, start, width, gone, rows, revised)
 
 
-def _marked(text: str, start: int, width: int, gone: Ranges, rows: Ranges) -> str:
+def _characters(text: str, start: int, width: int, gone: Ranges, rows: Ranges, revised: Revised) -> list[str]:
     characters = list(text)
     end = start + len(text) * width
     for ranges, mark in ((rows, _ROW), (gone, "\0")):
@@ -134,7 +145,41 @@ def _marked(text: str, start: int, width: int, gone: Ranges, rows: Ranges) -> st
             for index in range(max(0, (low - start) // width), min(len(text), (high - start) // width)):
                 if mark == "\0" or text[index] == "\a":
                     characters[index] = mark
-    return "".join(characters)
+    for low, high, change in revised:
+        stretch = range(max(0, (low - start) // width), min(len(text), (high - start) // width))
+        for control, group in itertools.groupby(stretch, key=lambda index: characters[index] < " "):
+            indices = list(group)
+            if not control:
+                whole = marked("".join(characters[index] for index in indices), change)
+                characters[indices[0] : indices[-1] + 1] = [whole, *[""] * (len(indices) - 1)]
+    return characters
+
+
+def _revised(stream: bytes, table: bytes) -> Revised:
+    """The stretches that were inserted or deleted, in order; where both, deleted."""
+    at, length = struct.unpack_from("<II", stream, _AUTHORS)
+    authors = _strings(table[at : at + length])
+    found: Revised = []
+    for low, high, switches in sorted(_all_runs(stream, table, _CHPX), key=lambda run: run[:2]):
+        if switches.get(_DELETED) or switches.get(_INSERTED):
+            by = switches.get(_DELETED_BY if switches.get(_DELETED) else _INSERTED_BY, 0)
+            author = authors[by] if 0 < by < len(authors) else ""  # the first one is for unknown
+            change = Change(not switches.get(_DELETED), author)
+            if found and found[-1][1:] == (low, change):
+                found[-1] = found[-1][0], high, change
+            else:
+                found.append((low, high, change))
+    return found
+
+
+def _strings(sttb: bytes) -> list[str]:
+    """An STTB of wide strings without extra data."""
+    found, at = [], 6
+    while at + 2 <= len(sttb):
+        (count,) = struct.unpack_from("<H", sttb, at)
+        found.append(" ".join(sttb[at + 2 : at + 2 + 2 * count].decode("utf-16-le", "replace").split()))
+        at += 2 + 2 * count
+    return found
 
 
 def _readable(text: str) -> str:
@@ -159,12 +204,9 @@ def _readable(text: str) -> str:
 
 def _ranges(stream: bytes, table: bytes, where: int, wanted: tuple[int, ...]) -> Ranges:
     """Stretches of the stream, in bytes, whose properties have one of the wanted ones switched on."""
-    at, length = struct.unpack_from("<II", stream, where)
-    plc = table[at : at + length]
-    count = max(0, (len(plc) - 4) // 8)
-    pages = dict.fromkeys(struct.unpack_from(f"<{count}I", plc, 4 * (count + 1)) if count else ())
+    runs = sorted(run[:2] for run in _all_runs(stream, table, where) if any(run[2].get(one) for one in wanted))
     merged: Ranges = []
-    for low, high in sorted(run for page in pages for run in _runs(stream, page & 0x3FFFFF, where, wanted)):
+    for low, high in runs:
         if merged and low <= merged[-1][1]:
             merged[-1] = merged[-1][0], max(high, merged[-1][1])
         else:
@@ -172,7 +214,17 @@ def _ranges(stream: bytes, table: bytes, where: int, wanted: tuple[int, ...]) ->
     return merged
 
 
-def _runs(stream: bytes, number_of_page: int, where: int, wanted: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def _all_runs(stream: bytes, table: bytes, where: int) -> Iterator[Run]:
+    """Stretches of the stream, in bytes, with their properties."""
+    at, length = struct.unpack_from("<II", stream, where)
+    plc = table[at : at + length]
+    count = max(0, (len(plc) - 4) // 8)
+    pages = dict.fromkeys(struct.unpack_from(f"<{count}I", plc, 4 * (count + 1)) if count else ())
+    for page in pages:
+        yield from _runs(stream, page & 0x3FFFFF, where)
+
+
+def _runs(stream: bytes, number_of_page: int, where: int) -> Iterator[Run]:
     page = stream[number_of_page * _PAGE : (number_of_page + 1) * _PAGE]
     if len(page) < _PAGE:
         return
@@ -189,9 +241,7 @@ def _runs(stream: bytes, number_of_page: int, where: int, wanted: tuple[int, ...
             properties = page[offset + 3 : offset + 2 * page[offset]]
         else:
             properties = page[offset + 4 : offset + 2 + 2 * page[offset + 1]]
-        switches = _switches(properties)
-        if any(switches.get(one) for one in wanted):
-            yield ends[number], ends[number + 1]
+        yield ends[number], ends[number + 1], _switches(properties)
 
 
 def _switches(properties: bytes) -> Mapping[int, int]:

@@ -2,26 +2,31 @@
 
 Kept: paragraphs and headings in order, the marks of lists as Word counts them, table rows as `cell | cell`, text
 boxes behind the paragraph that holds them, footnotes as `[1] text` and comments as `[Comment by Ana: text]` behind
-their paragraph, headers before the text and footers behind it, each once. Insertions are read and deletions are not,
-as if every change had been accepted. A blank line stands where the page shows a gap. Embedded documents are
-attachments. Lost: pictures, charts, positions, page numbers (Word makes them while it draws), hidden text.
+their paragraph, headers before the text and footers behind it, each once. Tracked changes of text are read as if
+accepted, as if refused, or all with marks; those of form are not looked at. A blank line stands where the page shows a
+gap. Embedded documents are attachments. Lost: pictures, charts, positions, page numbers (Word makes them while it
+draws), hidden text.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lxml import etree
 
+from pipeline.data import Changes
 from pipeline.readers import PageText, Reading, ReadOptions, packages
+from pipeline.readers.changes import Change, is_read, marked
 from pipeline.readers.numbering import Numbering, whole
 from pipeline.readers.packages import Package, attribute, child, local
 
 SUFFIXES = (".docm", ".docx", ".dotm", ".dotx")
-VERSION = f"1 ({packages.VERSION})"
+VERSION = f"2 ({packages.VERSION})"
 
-_GONE = frozenset(("del", "moveFrom", "delText", "instrText", "pPr", "rPr", "tblPr", "trPr", "tcPr", "rt", "sectPr"))
+_GONE = frozenset(("instrText", "delInstrText", "pPr", "rPr", "tblPr", "trPr", "tcPr", "rt", "sectPr"))
+_INSERTED = {"ins": True, "moveTo": True, "cellIns": True, "del": False, "moveFrom": False, "cellDel": False}
 _OFF = frozenset(("0", "false", "off", "none"))
 _BREAKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _FORMULAS = {"f": "/", "sSup": "^", "sSub": "_"}  # else a fraction would read as a product
@@ -40,8 +45,9 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     """Read the document as one page."""
     package = packages.open_office(content, name, options)
     main = package.main("wordprocessingml")
-    text = _Document(package, main).text()
-    return Reading((PageText(text),), package.embedded(main))
+    document = _Document(package, main, options.changes)
+    text = document.text()
+    return Reading((PageText(text),), package.embedded(main), document.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class _Style:
 class _Document:
     """One walk over the main part; `_lines` grow."""
 
-    def __init__(self, package: Package, main: str) -> None:
+    def __init__(self, package: Package, main: str, changes: Changes) -> None:
         self._package = package
         self._main = main
         self._body = package.xml(main)
@@ -70,7 +76,10 @@ class _Document:
         self._comments = {attribute(one, "id"): one for one in self._children("comments")}
         self._lines: list[str] = []
         self._behind: list[str] = []  # notes, comments and text boxes that are due behind the paragraph or table
-        self._joined = ""  # text of a paragraph whose end was deleted
+        self._joined = ""  # text of a paragraph whose end is a change that is not read
+        self._changes: Changes = changes
+        self.changed = False  # a tracked change was met
+        self._in_change = False  # that is marked as a whole
         self._count = 0  # of notes
         self._inside = 0  # of a note, comment or box, where no other is followed
         self._last = (_Style(), "")  # the paragraph before, with its style's name
@@ -131,7 +140,7 @@ class _Document:
                 self._table(element)
             elif name == "AlternateContent":
                 self._blocks(() if len(element) == 0 else element[0])
-            elif name not in _GONE:
+            elif name not in _GONE and self._is_read(self._change(element)):
                 self._blocks(element)
 
     def _paragraph(self, element: etree._Element) -> None:
@@ -139,7 +148,7 @@ class _Document:
         name = attribute(child(properties, "pStyle"), "val")
         style = _with(self._styles.get(name, self._default), properties)
         text = self._joined + "".join(self._inline(element))
-        if child(properties, "rPr", "del") is not None or child(properties, "rPr", "moveFrom") is not None:
+        if not self._is_read(*self._changes_in(child(properties, "rPr"))):  # the paragraph's end
             self._joined = text
             return
         self._joined = ""
@@ -160,10 +169,33 @@ class _Document:
         self._lines.extend(self._behind)
         self._behind.clear()
 
+    def _change(self, element: etree._Element) -> Change | None:
+        """What stands in the element was inserted or deleted."""
+        inserted = _INSERTED.get(local(element))
+        if inserted is None:
+            return None
+        self.changed = True
+        return Change(inserted, " ".join(attribute(element, "author").split()))
+
+    def _changes_in(self, properties: etree._Element | None) -> list[Change]:
+        """What has these properties was inserted, deleted, or the one and then the other."""
+        return [change for one in (() if properties is None else properties) if (change := self._change(one))]
+
+    def _is_read(self, *changes: Change | None) -> bool:
+        return all(is_read(change, self._changes) for change in changes)
+
     def _inline(self, parent: Iterable[etree._Element]) -> Iterator[str]:
+        for change, group in itertools.groupby(parent, self._change):
+            if change is None:
+                yield from self._unchanged(group)
+            elif self._is_read(change):
+                text = "".join(self._inline(itertools.chain.from_iterable(group)))
+                yield text if self._in_change or self._changes != "all" else marked(text, change)
+
+    def _unchanged(self, parent: Iterable[etree._Element]) -> Iterator[str]:
         for element in parent:
             name = local(element)
-            if name == "t":
+            if name in {"t", "delText"}:
                 yield element.text or ""
             elif name in _BREAKS:
                 yield _BREAKS[name]
@@ -197,8 +229,10 @@ class _Document:
             self._behind.append(f"[Comment{who}: {' '.join(self._flat(comment)).strip()}]")
 
     def _table(self, table: etree._Element) -> None:
-        rows = [row for row in _rows(table, "tr") if child(row, "trPr", "del") is None]
-        cells = [[cell for cell in _rows(row, "tc") if child(cell, "tcPr", "cellDel") is None] for row in rows]
+        rows = [row for row in _rows(table, "tr") if self._is_read(*self._changes_in(child(row, "trPr")))]
+        cells = [
+            [cell for cell in _rows(row, "tc") if self._is_read(*self._changes_in(child(cell, "tcPr")))] for row in rows
+        ]
         nested = any(local(one) == "tbl" for one in table.iterdescendants())
         if self._lines:
             self._lines.append("")
@@ -208,10 +242,20 @@ class _Document:
                     self._blocks(cell)
         else:
             for row, found in zip(rows, cells, strict=True):
-                self._lines.append(self._row(row, found))
+                self._lines.append(self._changed_row(row, found))
         self._flush()
         self._lines.append("")
         self._last = (_Style(), "")
+
+    def _changed_row(self, row: etree._Element, cells: list[etree._Element]) -> str:
+        """A row that was inserted or deleted gets one mark."""
+        changes = self._changes_in(child(row, "trPr"))
+        if not changes or self._changes != "all":
+            return self._row(row, cells)
+        self._in_change = True
+        text = self._row(row, cells)
+        self._in_change = False
+        return marked(text, changes[-1])
 
     def _row(self, row: etree._Element, cells: list[etree._Element]) -> str:
         texts = [""] * min(whole(attribute(child(row, "trPr", "gridBefore"), "val")), _WIDEST_SPAN)

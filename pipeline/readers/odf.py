@@ -1,9 +1,10 @@
 """OpenDocument texts, spreadsheets and presentations, packed or flat (.odt, .ods, .odp, .fodt ...), with lxml.
 
 Kept: for texts what `docx` keeps, in the same forms (notes, comments and boxes behind their paragraph, headers and
-footers once, lists with their marks, changes as if accepted); for spreadsheets each visible sheet as a page, cells as
-they are shown; for presentations each slide as a page with its title first, then its boxes from top to bottom, then
-its notes. Lost: pictures, charts, formulas of mathematics, hidden text and hidden sheets.
+footers once, lists with their marks, tracked changes as they are asked for); for spreadsheets each visible sheet as a
+page, cells as they are shown; for presentations each slide as a page with its title first, then its boxes from top to
+bottom, then its notes. Lost: pictures, charts, formulas of mathematics, hidden text and hidden sheets, what changed in
+a spreadsheet.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from collections.abc import Iterable, Iterator
 
 from lxml import etree
 
+from pipeline.data import Changes
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, decoding, packages
+from pipeline.readers.changes import Change, is_read, marked, shown
 from pipeline.readers.numbering import whole, written
 from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"2 ({packages.VERSION})"
+VERSION = f"3 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -40,6 +43,7 @@ _GONE = frozenset(
         "annotation-end",
         "creator",
         "date",
+        "change-info",
         "index-title-template",
     )
 )
@@ -49,6 +53,7 @@ _POINTS = {"cm": 28.35, "mm": 2.835, "in": 72.0, "pt": 1.0, "pc": 12.0, "px": 0.
 _GAP = 5.0  # points between two paragraphs that a reader sees as a blank line
 _DEEPEST_STYLE = 20
 _MOST_SPACES = 100
+_BESIDE = frozenset(("note", "annotation", "frame", "custom-shape", "rect", "g", "text-box"))
 _FURNITURE = frozenset(("header", "footer", "date-time", "page-number", "page"))
 
 
@@ -58,7 +63,7 @@ def recognises(content: bytes) -> bool:
     return packages.is_package(content) or (decoding.is_text(content) and _ROOT.search(head) is not None)
 
 
-def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
+def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     """A text is one page, a spreadsheet a page for each sheet, a presentation a page for each slide."""
     if content.startswith(b"PK"):
         package = Package(content, name)
@@ -74,7 +79,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
     bodies = [found for root in roots if (found := child(root, "body")) is not None]
     if not bodies or len(bodies[0]) == 0:
         raise packages.another(name, "OpenDocument file")
-    document = _Document(name, roots)
+    document = _Document(name, roots, options.changes)
     main = next((one for one in bodies[0] if local(one) in {"text", "spreadsheet", "presentation", "drawing"}), None)
     if main is None:
         raise packages.another(name, "text, spreadsheet or presentation")
@@ -88,13 +93,13 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
             PageText(document.slide(slide), places=((0, f"slide {number}"),))
             for number, slide in enumerate(slides, start=1)
         ]
-    return Reading(tuple(pages))
+    return Reading(tuple(pages), changed=document.changed)
 
 
 class _Document:
     """The walks over one document; `_lines` grow."""
 
-    def __init__(self, name: str, roots: list[etree._Element]) -> None:
+    def __init__(self, name: str, roots: list[etree._Element], changes: Changes) -> None:
         self._name = name
         self._roots = roots
         self._styles: dict[str, etree._Element] = {}
@@ -114,11 +119,26 @@ class _Document:
         self._gap = 0.0
         self._count = 0
         self._inside = 0
+        self._changes: Changes = changes
+        self._deleted: dict[str, tuple[Change, etree._Element]] = {}  # taken out where they are read: once
+        self._inserted: dict[str, Change] = {}
+        for region in (one for root in roots for one in root.iter("{*}changed-region")):
+            for one in region:
+                change = Change(local(one) == "insertion", " ".join((one.findtext("*/{*}creator") or "").split()))
+                if change.inserted:
+                    self._inserted[_get(region, "id")] = change
+                elif local(one) == "deletion":
+                    self._deleted[_get(region, "id")] = (change, one)
+        self.changed = bool(self._inserted or self._deleted)
+        self._open: dict[str, Change] = {}  # insertions that have begun and not ended
+        self._joined = ""  # text of a paragraph whose end is a change that is not read
 
     def text(self, body: etree._Element) -> str:
         """Headers, body, footers."""
         headers, footers = ([*self._around(kind)] for kind in ("header", "footer"))
+        self._open.clear()
         self._blocks(body)
+        self._end_joined()
         return "\n\n".join(piece for piece in (*headers, "\n".join(self._lines), *footers) if piece.strip())
 
     def sheets(self, body: etree._Element) -> Iterator[PageText]:
@@ -171,16 +191,23 @@ class _Document:
                     seen.add(text)
                     yield text
 
-    def _flat(self, parent: Iterable[etree._Element]) -> list[str]:
+    def _flat(self, parent: Iterable[etree._Element], *, also_blank: bool = False) -> list[str]:
         """The lines of what stands apart: a header, a cell, a note, a box."""
-        kept = self._lines, self._behind, self._gap, self._mark
-        self._lines, self._behind, self._gap, self._mark = [], [], 0.0, ""
+        kept = self._lines, self._behind, self._gap, self._mark, self._joined
+        self._lines, self._behind, self._gap, self._mark, self._joined = [], [], 0.0, "", ""
         self._inside += 1
         self._blocks(parent)
+        self._end_joined()
         self._inside -= 1
-        lines = [line for line in self._lines if line.strip()]
-        self._lines, self._behind, self._gap, self._mark = kept
+        lines = [line for line in self._lines if line.strip() or also_blank]
+        self._lines, self._behind, self._gap, self._mark, self._joined = kept
         return lines
+
+    def _end_joined(self) -> None:
+        """A paragraph that no other one went on with."""
+        if self._joined.strip():
+            self._lines.append(self._joined)
+        self._joined = ""
 
     def _blocks(self, parent: Iterable[etree._Element], list_style: str = "", depth: int = 0) -> None:
         for element in parent:
@@ -200,50 +227,101 @@ class _Document:
                         start = _get(item, "start-value")
                         if start:
                             self._counters.setdefault(style, {})[depth] = whole(start, 1) - 1
-                        self._mark = self._item(style, depth)
+                        self._mark = self._item(style, depth) if self._is_read() else ""
                     self._blocks(item, style, depth + 1)
                 self._mark = ""
             elif name == "table":
                 self._table(element)
-            elif name not in _GONE:
+            elif name == "change":  # of whole paragraphs or tables
+                text = self._deletion(_get(element, "change-id"))
+                self._lines.extend([text] if text else ())
+            elif not self._begins_or_ends(element) and name not in _GONE:
                 self._blocks(element, list_style, depth)
 
     def _paragraph(self, element: etree._Element) -> None:
         style = _get(element, "style-name")
-        text = "".join(self._inline(element)) if self._property(style, "display", "text") != "none" else ""
+        pieces = self._inline(element) if self._property(style, "display", "text") != "none" else ()
+        text = shown(pieces, self._changes)
         mark, self._mark = self._mark, "" if text.strip() else self._mark
         if local(element) == "h" and not mark and text.strip():
             mark = self._item("outline", max(0, whole(_get(element, "outline-level"), 1) - 1))
+        if not self._is_read():  # its end was inserted
+            self._joined += mark + text
+            return
+        text, self._joined = self._joined + (mark + text if text.strip() else text), ""
         above, below = (_points(self._property(style, f"margin-{side}")) for side in ("top", "bottom"))
         if self._lines and max(self._gap, above) >= _GAP:
             self._lines.append("")
         self._gap = below
-        self._lines.append(mark + text if text.strip() else text)
+        self._lines.append(text)
         self._lines.extend(self._behind)
         self._behind.clear()
 
-    def _inline(self, element: etree._Element) -> Iterator[str]:
-        yield " ".join((element.text or "").split("\n"))
+    def _change(self) -> Change | None:
+        """The insertion in which the walk stands."""
+        return next(reversed(self._open.values()), None)
+
+    def _is_read(self) -> bool:
+        return is_read(self._change(), self._changes)
+
+    def _begins_or_ends(self, element: etree._Element) -> bool:
+        """Whether the element is where a change begins or ends."""
+        identity = _get(element, "change-id")
+        if local(element) == "change-start" and identity in self._inserted:
+            self._open[identity] = self._inserted[identity]
+        elif local(element) == "change-end":
+            self._open.pop(identity, None)
+        return local(element) in {"change-start", "change-end"}
+
+    def _deletion(self, identity: str) -> str:
+        """What was deleted here, as far as it is read."""
+        if self._changes == "final" or not self._is_read() or identity not in self._deleted:
+            return ""
+        change, content = self._deleted.pop(identity)
+        paragraphs = [one for one in content if local(one) != "change-info"]
+        if len(paragraphs) == 1 and local(paragraphs[0]) in {"p", "h"}:
+            text = shown(self._inline(paragraphs[0]), self._changes)
+        elif self._changes == "original":
+            return "\n".join(self._flat(paragraphs, also_blank=True))
+        else:
+            text = " ".join(self._flat(paragraphs))
+        return marked(text, change) if self._changes == "all" else text
+
+    def _inline(self, element: etree._Element) -> Iterator[tuple[Change | None, str]]:
+        """Pieces of text with the insertion that each belongs to."""
+        yield self._change(), " ".join((element.text or "").split("\n"))
         for one in element:
             name = local(one)
             if name == "s":
-                yield " " * min(max(1, whole(_get(one, "c"), 1)), _MOST_SPACES)
+                yield self._change(), " " * min(max(1, whole(_get(one, "c"), 1)), _MOST_SPACES)
             elif name == "tab":
-                yield "\t"
+                yield self._change(), "\t"
             elif name == "line-break":
-                yield "\n"
-            elif name == "note":
-                yield self._note(one)
-            elif name == "annotation":
-                author = " ".join((one.findtext("{*}creator") or "").split())
-                if not self._inside:
-                    who = f" by {author}" if author else ""
-                    self._behind.append(f"[Comment{who}: {' '.join(self._flat(one))}]")
-            elif name in {"frame", "custom-shape", "rect", "g", "text-box"}:
-                self._behind.extend(self._flat([one]))
-            elif name not in _GONE and self._property(_get(one, "style-name"), "display", "text") != "none":
+                yield self._change(), "\n"
+            elif name == "change":
+                yield None, self._deletion(_get(one, "change-id"))
+            elif name in _BESIDE:
+                yield self._change(), self._beside(one) if self._is_read() else ""
+            elif (
+                not self._begins_or_ends(one)
+                and name not in _GONE
+                and self._property(_get(one, "style-name"), "display", "text") != "none"
+            ):
                 yield from self._inline(one)
-            yield " ".join((one.tail or "").split("\n"))
+            yield self._change(), " ".join((one.tail or "").split("\n"))
+
+    def _beside(self, element: etree._Element) -> str:
+        """A note's mark; what notes, comments and boxes say is due behind the paragraph."""
+        name = local(element)
+        if name == "note":
+            return self._note(element)
+        if name != "annotation":
+            self._behind.extend(self._flat([element]))
+        elif not self._inside:
+            author = " ".join((element.findtext("{*}creator") or "").split())
+            who = f" by {author}" if author else ""
+            self._behind.append(f"[Comment{who}: {' '.join(self._flat(element))}]")
+        return ""
 
     def _note(self, note: etree._Element) -> str:
         body = child(note, "note-body")
@@ -254,6 +332,8 @@ class _Document:
         return f"[{self._count}]"
 
     def _table(self, table: etree._Element) -> None:
+        if not self._is_read() and not any(True for _ in table.iter("{*}change-end")):
+            return
         rows = [list(_within(row, "table-cell", "covered-table-cell")) for row in _within(table, "table-row")]
         nested = any(True for _ in table.iterdescendants("{*}table"))
         if self._lines:

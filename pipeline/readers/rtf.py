@@ -1,8 +1,9 @@
 """Rich Text (.rtf), with own code: a tokenizer and one walk, linear in the file.
 
 Kept: paragraphs, the marks of lists, table rows as `cell | cell`, text boxes, footnotes as `[1] text` and comments as
-`[Comment by Ana: text]` behind their paragraph, headers before the text and footers behind it, each once. Deleted
-and hidden text is not read. Lost: pictures, embedded objects, positions.
+`[Comment by Ana: text]` behind their paragraph, headers before the text and footers behind it, each once. Tracked
+changes are read as if accepted, as if refused, or all with marks. Hidden text is not read. Lost: pictures, embedded
+objects, positions.
 
 Not striprtf 0.0.35: it reads deleted and hidden text, and knows no footnotes, comments or headers.
 """
@@ -13,10 +14,12 @@ import codecs
 import re
 from dataclasses import dataclass, field, replace
 
+from pipeline.data import Changes
 from pipeline.readers import PageText, Reading, ReadOptions
+from pipeline.readers.changes import Change, shown
 
 SUFFIXES = (".rtf",)
-VERSION = "1"
+VERSION = "2"
 
 _TOKEN = re.compile(
     rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|\\'(?P<hex>[0-9a-fA-F]{2})|\\(?P<symbol>[^a-zA-Z'])"
@@ -28,11 +31,11 @@ _SKIPPED = frozenset(
         "aftncn aftnsep aftnsepc atnid author bkmkend bkmkstart blipuid buptim colortbl comment company creatim "
         "datafield datastore doccomm docvar falt file filetbl fldinst footnotesep footnotesepc ftncn ftnsep ftnsepc "
         "generator info keywords listoverridetable listtable nonesttables objclass objdata objname operator panose "
-        "pict pnseclvl printim private revtbl rsidtbl rxe shprslt sn sp stylesheet subject sv tc themedata title txe "
+        "pict pnseclvl printim private rsidtbl rxe shprslt sn sp stylesheet subject sv tc themedata title txe "
         "xe xmlnstbl"
     ).split()
 )
-_KNOWN = frozenset(("annotation", "atnauthor", "shpinst", "shptxt", "fonttbl", "pntext", "footnote", "ud"))
+_KNOWN = frozenset(("annotation", "atnauthor", "shpinst", "shptxt", "fonttbl", "pntext", "footnote", "revtbl", "ud"))
 _AROUND = re.compile("(header|footer)[lrf]?$")
 _CHARACTERS = {
     "tab": "\t",
@@ -79,21 +82,23 @@ def recognises(content: bytes) -> bool:
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Read the document as one page."""
-    return Reading((PageText(text_of(content)),))
+    walk = _Walk(content, options.changes)
+    return Reading((PageText(walk.text()),), changed=walk.changed)
 
 
 def text_of(content: bytes) -> str:
-    """The text of an RTF document."""
-    return _Walk(content).text()
+    """The text of an RTF document, changes accepted."""
+    return _Walk(content, "final").text()
 
 
 @dataclass
 class _Flow:
     """A stream of lines: the body, a header, a note."""
 
+    changes: Changes
     kind: str = "body"
     lines: list[str] = field(default_factory=list)
-    line: list[str] = field(default_factory=list)
+    line: list[tuple[Change | None, str]] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)  # notes and comments, due behind the paragraph
     gap: int = 0  # below the last paragraph
@@ -103,8 +108,7 @@ class _Flow:
         """End a paragraph."""
         if self.lines and max(self.gap, before) >= _GAP:
             self.lines.append("")
-        self.lines.append("".join(self.line))
-        self.line.clear()
+        self.lines.append(self._take())
         self.gap = after
         if not self.cells:
             self.lines.extend(self.behind)
@@ -112,14 +116,18 @@ class _Flow:
 
     def end_cell(self) -> None:
         """End a cell of a row."""
-        self.cells.append(" ".join("".join(self.line).split()))
-        self.line.clear()
+        self.cells.append(" ".join(self._take().split()))
 
     def end_row(self) -> None:
         """End a row: a line."""
-        self.line = [" | ".join(self.cells).rstrip(" |")]
+        self.line = [(None, " | ".join(self.cells).rstrip(" |"))]
         self.cells.clear()
         self.end_line()
+
+    def _take(self) -> str:
+        text = shown(self.line, self.changes)
+        self.line.clear()
+        return text
 
     def text(self) -> str:
         """All lines, also what was not ended."""
@@ -141,7 +149,8 @@ class _State:
     font: int = -1
     unicode_skip: int = 1
     hidden: bool = False
-    deleted: bool = False
+    inserted: int | None = None  # the number of who inserted it
+    deleted: int | None = None
     in_table: bool = False
     before: int = 0
     after: int = 0
@@ -149,8 +158,11 @@ class _State:
 
 
 class _Walk:
-    def __init__(self, content: bytes) -> None:
-        self._body = _Flow()
+    def __init__(self, content: bytes, changes: Changes) -> None:
+        self._changes: Changes = changes
+        self.changed = False  # a tracked change was met
+        self._authors: list[str] = []
+        self._body = _Flow(changes)
         self._around: dict[str, list[str]] = {"header": [], "footer": []}
         self._state = _State(self._body)
         self._stack: list[_State] = []
@@ -232,8 +244,21 @@ class _Walk:
         state = self._state
         if state.mark:
             text = re.sub("[•·\\ue000-\\uf8ff]", "-", text).replace("\t", " ")
-        if not (state.skip or state.fonts or state.hidden or state.deleted):
-            state.flow.line.append(text)
+        if not (state.skip or state.fonts or state.hidden) and self._is_read():
+            state.flow.line.append((self._change(), text))
+
+    def _is_read(self) -> bool:
+        if self._changes == "all":
+            return True
+        return (self._state.deleted if self._changes == "final" else self._state.inserted) is None
+
+    def _change(self) -> Change | None:
+        """The last change of what is written now."""
+        by = self._state.inserted if self._state.deleted is None else self._state.deleted
+        if by is None:
+            return None
+        author = self._authors[by] if 0 < by < len(self._authors) else ""  # the first one is for unknown
+        return Change(self._state.deleted is None, author)
 
     def _close(self) -> None:
         self._flush()
@@ -247,6 +272,8 @@ class _Walk:
                 self._around[flow.kind].append(text)
         elif flow.kind == "atnauthor":
             self._author = " ".join(text.split())
+        elif flow.kind == "revtbl":
+            self._authors = [" ".join(author.split()) for author in text.split(";")]
         elif text.strip():
             words = " ".join(text.split())
             who = f" by {self._author}" if self._author else ""
@@ -275,7 +302,7 @@ class _Walk:
         around = _AROUND.match(word)
         if word in _SKIPPED or (starred and word not in _KNOWN and around is None):
             self._state = replace(self._state, skip=True)
-        elif around is not None or word in {"footnote", "annotation", "atnauthor", "shptxt"}:
+        elif around is not None or word in {"footnote", "annotation", "atnauthor", "revtbl", "shptxt"}:
             self._open_flow(around[1] if around else word)
         elif word in _CHARACTERS:
             self._write(_CHARACTERS[word])
@@ -293,23 +320,25 @@ class _Walk:
     def _open_flow(self, kind: str) -> None:
         if kind == "footnote":
             self._count += 1
-        self._state = replace(self._state, flow=_Flow(kind), in_table=False, before=0, after=0, hidden=False)
+        self._state = replace(
+            self._state, flow=_Flow(self._changes, kind), in_table=False, before=0, after=0, hidden=False
+        )
 
     def _end(self, word: str) -> bool:
         """Whether the word ends a line, a cell or a row."""
         state = self._state
         if word not in {"par", "line", "sect", "page", "cell", "row", "nestcell", "nestrow", "softline"}:
             return False
-        if state.skip or state.fonts or state.deleted:
+        if state.skip or state.fonts or not self._is_read():
             return True
         if word == "cell":
             state.flow.end_cell()
         elif word == "row":
             state.flow.end_row()
         elif state.in_table or word.startswith("nest"):
-            state.flow.line.append(" ")
+            state.flow.line.append((None, " "))
         elif word == "line":
-            state.flow.line.append("\n")
+            state.flow.line.append((None, "\n"))
         elif word == "par" or state.flow.line:
             state.flow.end_line(state.before, state.after)
         return True
@@ -335,10 +364,16 @@ class _Walk:
             self._state = replace(state, unicode_skip=min(max(0, 1 if number is None else number), 100))
         elif word == "v":
             self._state = replace(state, hidden=number != 0)
-        elif word == "deleted":
-            self._state = replace(state, deleted=number != 0)
+        elif word in {"revised", "deleted"}:
+            self.changed = self.changed or number != 0
+            by = None if number == 0 else 0
+            self._state = replace(state, inserted=by) if word == "revised" else replace(state, deleted=by)
+        elif word == "revauth" and state.inserted is not None:
+            self._state = replace(state, inserted=number or 0)
+        elif word == "revauthdel" and state.deleted is not None:
+            self._state = replace(state, deleted=number or 0)
         elif word == "plain":
-            self._state = replace(state, hidden=False, deleted=False)
+            self._state = replace(state, hidden=False, inserted=None, deleted=None)
         elif word == "pard":
             self._state = replace(state, in_table=False, before=0, after=0)
         elif word == "intbl":

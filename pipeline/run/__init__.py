@@ -91,7 +91,7 @@ def run(
         run_id = store.begin_run(_info(job, model, command))
         if job.no_text:
             store.forget_texts()
-        reading = ReadOptions(job.password, scans=job.ocr != "off")
+        reading = ReadOptions(job.password, scans=job.ocr != "off", changes=job.changes)
         scans = Scans(store, run_id, wanted=job.ocr, workers=machine().cores)
         with closing(Texts(store, scans, reading)) as texts:
             intake = Intake(store, texts, scans, run_id, options=reading, workers=machine().cores)

@@ -132,10 +132,11 @@ class Intake:
     def _must_read(self, path: Path, sha256: str) -> bool:
         if self._store.failed_out(sha256, "read"):
             return False
-        if self._store.has_unread_attachments(os.fspath(_absolute(path))):
+        name, changes = os.fspath(_absolute(path)), self._options.changes
+        if self._store.has_unread_attachments(name, changes):
             return True
         try:
-            known = self._store.has_document(sha256, readers.version(os.fspath(_absolute(path))))
+            known = self._store.has_document(sha256, readers.version(name), changes)
             return not (known and self._scans.is_current(sha256))
         except ReadError:
             return True  # an unknown format: reading it says so

@@ -6,6 +6,7 @@ The texts used last stay in memory. Nothing is written anywhere.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from pipeline.data import Document
 from pipeline.errors import ChildError, NightdeskError, ReadError
@@ -61,7 +62,8 @@ class Texts:
 
     def _again(self, known: Document) -> Document:
         path = self._store.path_of(known.sha256)
-        request = self._request(path)
+        options = replace(self._options, changes=known.changes or self._options.changes)
+        request = self._request(path, options)
         document = self._ask(request)
         if document.sha256 != known.sha256:
             self._store.doubt_file(path)
@@ -81,17 +83,17 @@ class Texts:
             )
         return document
 
-    def _request(self, path: str) -> Request:
+    def _request(self, path: str, options: ReadOptions) -> Request:
         """How to read a file, or an attachment out of the file that holds it."""
         row = self._store.file(path)
         if row is None or row.parent is None:
-            return Request(path, options=self._options)
+            return Request(path, options=options)
         number = int(path.rpartition("!/")[2])
-        attachments = self._ask(self._request(row.parent)).attachments
+        attachments = self._ask(self._request(row.parent, options)).attachments
         if number > len(attachments):
             raise ReadError(f"{path} is not there any more.", code="changed")
         attachment = attachments[number - 1]
-        return Request(attachment.name, attachment.content, self._options)
+        return Request(attachment.name, attachment.content, options)
 
     def _scanned(self, scan: Scan) -> Document:
         """The document with what OCR reads on its pages."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.data import Chunk, Document, Page, Place, Word, fingerprint
+from pipeline.data import Changes, Chunk, Document, Page, Place, Word, fingerprint
 from pipeline.store.connection import PAGE, Part, as_json, clean, now
 
 LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
@@ -41,10 +41,10 @@ class Documents(Part):
         with self.atomic():
             old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
             self._do(
-                """INSERT INTO _documents (sha256, text, places, reader, reader_version, ocr, run, saved)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
+                """INSERT INTO _documents (sha256, text, places, reader, reader_version, ocr, changes, run, saved)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
                        places = excluded.places, reader = excluded.reader, reader_version = excluded.reader_version,
-                       ocr = excluded.ocr, run = excluded.run, saved = excluded.saved""",
+                       ocr = excluded.ocr, changes = excluded.changes, run = excluded.run, saved = excluded.saved""",
                 (
                     document.sha256,
                     text,
@@ -52,6 +52,7 @@ class Documents(Part):
                     document.reader,
                     document.reader_version,
                     document.ocr,
+                    document.changes,
                     run_id,
                     now(),
                 ),
@@ -77,9 +78,12 @@ class Documents(Part):
                 {"sha256": document.sha256},
             )
 
-    def has_document(self, sha256: str, reader_version: str) -> bool:
-        """Whether these bytes were read by this version of their reader."""
-        row = self._one("SELECT 1 FROM _documents WHERE sha256 = ? AND reader_version = ?", (sha256, reader_version))
+    def has_document(self, sha256: str, reader_version: str, changes: Changes = "final") -> bool:
+        """Whether these bytes were read by this version of their reader, and tracked changes in them like this."""
+        row = self._one(
+            "SELECT 1 FROM _documents WHERE sha256 = ? AND reader_version = ? AND changes IN ('', ?)",
+            (sha256, reader_version, changes),
+        )
         return row is not None
 
     def ocr_of(self, sha256: str) -> tuple[str, frozenset[str]]:
@@ -102,7 +106,9 @@ class Documents(Part):
 
         Its text is empty, and it has no places, where they are not kept (`has_text`).
         """
-        row = self._one("SELECT text, reader, reader_version, ocr, places FROM _documents WHERE sha256 = ?", (sha256,))
+        row = self._one(
+            "SELECT text, reader, reader_version, ocr, changes, places FROM _documents WHERE sha256 = ?", (sha256,)
+        )
         if row is None:
             raise KeyError(sha256)
         pages = self._all(
@@ -110,9 +116,9 @@ class Documents(Part):
                WHERE document = ? ORDER BY number""",
             (sha256,),
         )
-        places = tuple(Place(*place) for place in json.loads(row[4] or "[]"))
+        places = tuple(Place(*place) for place in json.loads(row[5] or "[]"))
         text_pages = tuple(Page(*page) for page in pages)
-        return Document(sha256, row[0], text_pages, row[1], row[2], places=places, ocr=row[3])
+        return Document(sha256, row[0], text_pages, row[1], row[2], places=places, ocr=row[3], changes=row[4])
 
     def has_text(self, sha256: str) -> bool:
         """Whether the text of this document is kept, as far as it has any."""

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pipeline.data import Changes
 from pipeline.store.connection import Part, clean_path
 from pipeline.store.documents import MAX_TRIES
 
@@ -69,15 +70,15 @@ class Files(Part):
         )
         return None if row is None else str(row[0])
 
-    def has_unread_attachments(self, path: str) -> bool:
-        """Whether a file that this one holds was never read and may be tried (again)."""
+    def has_unread_attachments(self, path: str, changes: Changes = "final") -> bool:
+        """Whether a file that this one holds was never read, or its tracked changes otherwise, and may be tried."""
         path = clean_path(path)
         row = self._one(
             """SELECT 1 FROM _files f WHERE f.path >= ? AND f.path < ? AND f.gone = 0
-               AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256)
+               AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', ?))
                AND NOT EXISTS (SELECT 1 FROM _failures x
                                WHERE x.document = f.sha256 AND x.stage = 'read' AND x.tries >= ?) LIMIT 1""",
-            (path + "!/", path + "!0", MAX_TRIES),
+            (path + "!/", path + "!0", changes, MAX_TRIES),
         )
         return row is not None
 

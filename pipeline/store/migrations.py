@@ -256,6 +256,11 @@ def m008_ocr(db: Database) -> None:
         ) STRICT, WITHOUT ROWID""")
 
 
+def m009_changes(db: Database) -> None:
+    """How tracked changes were read: final, original, all; empty where a document has none."""
+    db.execute("ALTER TABLE _documents ADD COLUMN changes TEXT NOT NULL DEFAULT ''")
+
+
 STEPS = (
     m001_runs_and_files,
     m002_documents_and_chunks,
@@ -265,6 +270,7 @@ STEPS = (
     m006_places,
     m007_thoughts,
     m008_ocr,
+    m009_changes,
 )
 migrations = Migrations("nightdesk")
 for _step in STEPS:

@@ -50,6 +50,7 @@ class Explanation:
     paths: tuple[str, ...]  # that hold the document now, or held it when last seen
     verdicts: tuple[Verdict, ...]
     failures: tuple[Failed, ...]
+    changes: str = ""  # how its tracked changes were read, where it has some
 
 
 class Status(Reading):
@@ -91,7 +92,9 @@ class Status(Reading):
             else:
                 recipe, parts = self._newest_recipe(task)
             verdicts.append(self._verdict(task, document, paths, recipe, parts))
-        return Explanation(subject, document, paths, tuple(verdicts), tuple(self._failures_of(document, paths)))
+        row = self._one("SELECT changes FROM _documents WHERE sha256 = ?", (document,))
+        failures = tuple(self._failures_of(document, paths))
+        return Explanation(subject, document, paths, tuple(verdicts), failures, "" if row is None else str(row[0]))
 
     def _find(self, subject: str) -> tuple[tuple[str, ...], str | None]:
         row = self._one("SELECT sha256 FROM _files WHERE path = ?", (clean_path(subject),))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -211,3 +212,17 @@ def test_no_command_shows_the_commands(place):
 
     assert result.code == 2
     assert "status" in result.out + result.err
+
+
+def test_explain_says_how_tracked_changes_were_read(place):
+    contract = Path(__file__).resolve().parents[1] / "readers/files/changes.docx"
+    (place.path / "docs/contract.docx").write_bytes(contract.read_bytes())
+    place.run("--changes", "original")
+
+    said = place.call("explain", "docs/contract.docx", "--db", "night.db").out
+
+    assert "its tracked changes: read as refused (--changes original)" in said
+    place.documents(1)
+    place.call("run", "tone", "docs/0000.txt", "--db", "night.db", "--model", "scripted")
+    said = place.call("explain", "docs/contract.docx", "--db", "night.db").out
+    assert "The newest job says --changes final: its next run reads the file again." in said

@@ -123,9 +123,10 @@ class Nights:
         stop: Callable[[], Halt] = never,
         model_change: str = "redo",
         ocr: str = "auto",
+        changes: str = "final",
         **engine: Any,
     ) -> Outcome:
-        given = {"model_change": model_change, "ocr": ocr}
+        given = {"model_change": model_change, "ocr": ocr, "changes": changes}
         job = self.job(tasks, limit=limit, **engine).model_copy(update=given)
         return Outcome(list(run(job, dry_run=dry_run, should_stop=stop)))
 
