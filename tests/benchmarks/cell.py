@@ -19,6 +19,7 @@ from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from tests.benchmarks import host
 from tests.benchmarks.floor import Floor, Replay
+from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.ours import Nightdesk, shape_of
 from tests.benchmarks.results import OURS, Answer, Cell
@@ -27,6 +28,7 @@ from tests.benchmarks.server import Server
 from tests.benchmarks.workloads import Question, Workload, load
 
 BEGIN = 0.85  # of the seconds of a cell: after that no document is begun, and those begun are finished
+LIMIT = 2.0  # times the seconds: what is not finished then is given up, and said
 MEMORY = 0.75  # of the machine's memory a cell may take
 
 
@@ -35,8 +37,8 @@ class Runner(Protocol):
 
     settings: dict[str, object]
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Answers, in any order."""
+    def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
+        """Answers, in any order. Nothing is asked any more when it is over."""
         ...
 
     def tokens(self) -> tuple[int | None, int]:
@@ -83,22 +85,27 @@ def measure(spec: Mapping[str, object], folder: Path) -> Cell:
     except NotHereError as error:
         return Cell(spec, error=str(error))
     try:
-        for _ in runner.answer(workload.warm_up):
+        for _ in runner.answer(workload.warm_up, lambda: False):
             pass
         startup = time.perf_counter() - started
         meter.reset()
         begin = time.perf_counter()
         questions = Deadline(workload.questions, begin + BEGIN * float(str(spec["seconds"])), time.perf_counter)
-        answers = tuple(runner.answer(questions))
+        limit = begin + LIMIT * float(str(spec["seconds"]))
+        answers = tuple(runner.answer(questions, lambda: time.perf_counter() >= limit))
         seconds = time.perf_counter() - begin
         prefilled, generated = runner.tokens()
+        answered = {answer.key for answer in answers}
+        left = {question.document for question in workload.questions if question.key not in answered}
+        done = [one.id for one in workload.documents if one.id in questions.begun - left]
         return Cell(
             spec,
             runner.settings,
             startup=startup,
             seconds=seconds,
             questions=questions.asked,
-            done=tuple(one.id for one in workload.documents if one.id in questions.begun),
+            done=tuple(done),
+            given_up=len(questions.begun) - len(done),
             prefilled=prefilled,
             generated=generated,
             calls=meter.calls or None,
@@ -125,6 +132,9 @@ def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer
             return HighLevel(workload, model, tokenizer, meter, threads=_cores(threads))
         case ["outlines"]:
             return Outlines(workload, model, tokenizer, meter, threads=_cores(threads))
+        case ["server", number] if spec["llama_server"]:
+            program = Path(str(spec["llama_server"]))
+            return LlamaServer(workload, tokenizer, program, model, at_a_time=int(number), threads=_cores(threads))
         case ["server", number]:
             return Server(workload, str(spec["server"]), at_a_time=int(number))
     raise ValueError(f"there is no alternative {name}")

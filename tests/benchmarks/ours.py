@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
+from pipeline.batching import Halt
 from pipeline.config import Shape
 from pipeline.data import Completion, Prompt, Stop
 from pipeline.engines.shape import Resolved, resolve
@@ -55,23 +56,24 @@ class Nightdesk:
         self._tokenizer = tokenizer
         self._meter = meter
         self._builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
-        shape = shape_of(workload, self._builders, model, threads=threads, slots=slots)
+        shape = shape_of(workload, self._builders, model, threads=threads, slots=1 if engine == "naive" else slots)
         self._engine = EngineSpec(model, engine, "llguidance", shape).build()
         self._prefilled = 0
         self.settings: dict[str, object] = {"engine": engine, "slots": shape.slots, **asdict(shape.sizes)}
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Answers in the order they finish."""
+    def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
+        """Answers in the order they finish; none of those in work when it is over."""
         asked: dict[str, tuple[Question, Prompt]] = {}
         self._prefilled = 0
 
         def prompts() -> Iterator[Prompt]:
             for question in questions:
                 prompt = self._builders[question.task].prompt(question.chunk.text, question.key)
+                prompt = replace(prompt, max_tokens=question.most)
                 asked[question.key] = (question, prompt)
                 yield prompt
 
-        for completion in self._engine.run(prompts()):
+        for completion in self._engine.run(prompts(), lambda: Halt.NOW if over() else Halt.NO):
             yield self._answer(completion, *asked.pop(completion.work_key))
 
     def tokens(self) -> tuple[int, int]:

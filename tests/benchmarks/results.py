@@ -45,6 +45,7 @@ class Cell:
     seconds: float = 0.0
     questions: int = 0  # that were asked
     done: tuple[str, ...] = ()  # documents all of whose questions were answered
+    given_up: int = 0  # documents that were begun and not finished
     prefilled: int | None = None
     generated: int | None = None  # rows evaluated for output tokens
     calls: int | None = None  # of llama_decode
@@ -119,11 +120,30 @@ def common(cells: Iterable[Cell]) -> set[str]:
 
 
 def over_floor(cell: Cell, floors: Sequence[Cell]) -> float | None:
-    """Wall over the floor of the same round: the floor replayed exactly this cell's tokens."""
-    for floor in floors:
+    """Wall over the floor of the same round: the floor replayed exactly this cell's answers, if none was given up."""
+    for floor in floors if not cell.given_up else ():
         if floor.spec["round"] == cell.spec["round"] and floor.decode_seconds and not floor.error:
             return cell.seconds / floor.decode_seconds
     return None
+
+
+def handed_over(cells: Sequence[Cell]) -> str:
+    """Nightdesk on W3 beside the others on W3a, where each task goes by itself; empty where one is missing."""
+    ours = _rate(cells, "W3", OURS)
+    names = dict.fromkeys(str(cell.spec["alternative"]) for cell in cells if cell.spec["workload"] == "W3a")
+    rates = {name: rate for name in names if name != "floor" and (rate := _rate(cells, "W3a", name))}
+    if ours is None or not rates:
+        return ""
+    times = ", ".join(f"{name} {ours / rate:.2f}" for name, rate in rates.items())
+    return f"Nightdesk on W3 ({ours:,.0f} documents/hour) is so many times as fast as on W3a: {times}."
+
+
+def _rate(cells: Sequence[Cell], workload: str, name: str) -> float | None:
+    return median(
+        per_hour(len(cell.done), cell.seconds)
+        for cell in cells
+        if (cell.spec["workload"], cell.spec["alternative"]) == (workload, name) and not cell.error and cell.done
+    )
 
 
 def table(cells: Sequence[Cell], f1: Mapping[str, tuple[float | None, float | None]]) -> Iterator[Line]:
@@ -138,7 +158,7 @@ def table(cells: Sequence[Cell], f1: Mapping[str, tuple[float | None, float | No
             if name == "floor" and good:
                 continue  # it stands in nightdesk's line
             if not good:
-                yield _missing(workload, name, mine[0].error or "no document was finished in time")
+                yield _missing(workload, name, mine[0].error or _none_finished(mine[0]))
                 continue
             rates = [per_hour(len(cell.done), cell.seconds) for cell in good]
             speeds[name] = statistics.median(rates)
@@ -173,9 +193,15 @@ def _each(total: int | None, cell: Cell) -> float | None:
 def _notes(mine: Sequence[Cell], good: Sequence[Cell]) -> Iterator[str]:
     if len(good) < len(mine):
         yield f"{len(mine) - len(good)} of {len(mine)} rounds failed"
+    if given_up := sum(cell.given_up for cell in good):
+        yield f"{given_up} documents were begun and not finished in time"
     busy = max(cell.busy for cell in good)
     if busy > 0.1:
         yield f"machine {busy:.0%} busy before a round"
+
+
+def _none_finished(cell: Cell) -> str:
+    return f"none of {cell.given_up} documents that were begun was finished in {cell.seconds:.0f} s"
 
 
 def _missing(workload: str, name: str, error: str) -> Line:

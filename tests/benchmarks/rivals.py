@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,11 @@ class HighLevel:
         self._llama = Llama(str(model), verbose=False, seed=0, **self.settings)
         self._last: dict[str, Any] = {}
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
         """Answers in order."""
         for question in questions:
+            if over():
+                return
             task = self._workload.tasks[question.task]
             text = self._ask(question)
             usage, choice = self._last["usage"], self._last["choices"][0]
@@ -77,7 +79,7 @@ class HighLevel:
             response_format={"type": "json_object", "schema": json.loads(task.schema.json_schema)},
             temperature=0.0,
             repeat_penalty=1.0,
-            max_tokens=task.options.max_answer_tokens,
+            max_tokens=question.most,
         )
         return str(self._last["choices"][0]["message"]["content"])
 
@@ -115,7 +117,7 @@ class Outlines(HighLevel):
         return str(
             self._generators[question.task](
                 Chat(messages(task, question.chunk.text)),
-                max_tokens=task.options.max_answer_tokens,
+                max_tokens=question.most,
                 temperature=0.0,
                 repeat_penalty=1.0,
             )

@@ -9,7 +9,7 @@ import queue
 import socket
 import threading
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tests.benchmarks.results import Answer
@@ -30,17 +30,17 @@ class Server:
         self._prefilled: int | None = 0
         self._generated = 0
         self._lock = threading.Lock()
-        properties = self._get("/props") or {}
+        properties = get(self._host, self._port, "/props") or {}
         self.settings: dict[str, object] = {
             "url": url,
             "requests at a time": at_a_time,
             "slots": properties.get("total_slots"),
             "n_ctx of a slot": (properties.get("default_generation_settings") or {}).get("n_ctx"),
-            "model": properties.get("model_path") or self._get(f"{self._base}/models"),
+            "model": properties.get("model_path") or get(self._host, self._port, f"{self._base}/models"),
             "build": properties.get("build_info"),
         }
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
         """Answers as they come."""
         self._prefilled, self._generated = 0, 0
         source = iter(questions)
@@ -51,7 +51,7 @@ class Server:
             try:
                 while True:
                     with self._lock:
-                        question = next(source, None)
+                        question = None if over() else next(source, None)
                     if question is None:
                         break
                     done.put(self._ask(connection, question))
@@ -89,7 +89,7 @@ class Server:
                 "json_schema": {"name": "answer", "strict": True, "schema": json.loads(task.schema.json_schema)},
             },
             "temperature": 0,
-            "max_tokens": task.options.max_answer_tokens,
+            "max_tokens": question.most,
         }
         connection.request(
             "POST", f"{self._base}/chat/completions", json.dumps(body), {"Content-Type": "application/json"}
@@ -117,19 +117,21 @@ class Server:
             valid=is_valid(task.schema, text),
         )
 
-    def _get(self, path: str) -> Any:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            raw = response.read()
-            return json.loads(raw) if response.status == 200 else None
-        except OSError as error:
-            raise NotHereError(f"no server answers at {self._host}:{self._port}: {error}") from error
-        except ValueError:
-            return None
-        finally:
-            connection.close()
+
+def get(host: str, port: int, path: str) -> Any:
+    """What a server says as JSON; None where it says something else. Raises NotHereError where none answers."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        raw = response.read()
+        return json.loads(raw) if response.status == 200 else None
+    except OSError as error:
+        raise NotHereError(f"no server answers at {host}:{port}: {error}") from error
+    except ValueError:
+        return None
+    finally:
+        connection.close()
 
 
 def prompt_evaluated(said: dict[str, Any]) -> int | None:

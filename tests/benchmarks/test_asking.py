@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -23,6 +24,7 @@ from tests.benchmarks import workloads
 from tests.benchmarks.bookkeeping import measure
 from tests.benchmarks.boundary import measure as measure_boundary
 from tests.benchmarks.floor import Floor, Replay, evaluated
+from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.results import Answer
 from tests.benchmarks.rivals import NotHereError
@@ -191,7 +193,7 @@ def url():
 def test_a_server_is_asked_every_question_once(url, at_a_time):
     workload = workloads.load("W2", BYTES, 5)
     server = Server(workload, url, at_a_time=at_a_time)
-    answers = list(server.answer(workload.questions))
+    answers = list(server.answer(workload.questions, lambda: False))
     assert sorted(answer.key for answer in answers) == sorted(question.key for question in workload.questions)
     assert server.tokens() == (20 * len(answers), 5 * len(answers))
     assert {body["temperature"] for body in _Handler.asked} == {0}
@@ -204,9 +206,32 @@ def test_a_server_is_asked_every_question_once(url, at_a_time):
 def test_a_server_that_refuses_ends_the_cell_with_its_words(url):
     workload = workloads.load("W2", BYTES, 1)
     question = workload.questions[0]
-    failing = type(question)(question.document, 0, type(question.chunk)("d", 0, 0, 4, "fail"))
+    failing = type(question)(question.document, 0, type(question.chunk)("d", 0, 0, 4, "fail"), 10)
     with pytest.raises(NotHereError, match="503"):
-        list(Server(workload, url, at_a_time=2).answer([failing]))
+        list(Server(workload, url, at_a_time=2).answer([failing], lambda: False))
+
+
+def test_nothing_is_asked_of_a_server_when_the_time_is_over(url):
+    workload = workloads.load("W2", BYTES, 5)
+    assert list(Server(workload, url, at_a_time=4).answer(workload.questions, lambda: True)) == []
+    assert _Handler.asked == []
+
+
+@pytest.mark.parametrize("name", workloads.NAMES)
+def test_the_warm_up_asks_each_task_once_and_briefly(name):
+    workload = workloads.load(name, BYTES, 2)
+    assert [question.task for question in workload.warm_up] == [*range(len(workload.tasks))]
+    assert {question.most for question in workload.warm_up} == {workloads.WARM_UP}
+    budgets = [task.options.max_answer_tokens for task in workload.tasks]
+    assert all(question.most == budgets[question.task] for question in workload.questions)
+
+
+def test_a_program_that_is_no_server_is_the_reason_of_an_empty_cell(tmp_path):
+    workload = workloads.load("W2", BYTES, 1)
+    with pytest.raises(NotHereError, match="cannot be started"):
+        LlamaServer(workload, BYTES, tmp_path / "absent", tmp_path, at_a_time=1, threads=1)
+    with pytest.raises(NotHereError, match="before it was ready"):
+        LlamaServer(workload, BYTES, Path("/bin/false"), tmp_path, at_a_time=1, threads=1)
 
 
 def test_only_this_machine_is_asked():

@@ -10,8 +10,8 @@ from pipeline.data import Chunk
 from tests.benchmarks.bookkeeping import growth
 from tests.benchmarks.cell import Deadline
 from tests.benchmarks.host import complaints
-from tests.benchmarks.results import Answer, Cell, common, markdown, over_floor, per_hour, table
-from tests.benchmarks.throughput import _backwards, _known, _measure, _parse, specs
+from tests.benchmarks.results import Answer, Cell, common, handed_over, markdown, over_floor, per_hour, table
+from tests.benchmarks.throughput import _backwards, _known, _measure, _parse, main, specs
 from tests.benchmarks.workloads import Question
 
 
@@ -26,7 +26,7 @@ def cell(name: str, number: int, done: str, seconds: float, **more) -> Cell:
 
 
 def question(document: str, task: int = 0) -> Question:
-    return Question(document, task, Chunk(document, 0, 0, 1, "x"))
+    return Question(document, task, Chunk(document, 0, 0, 1, "x"), 10)
 
 
 def test_documents_an_hour_are_those_finished_over_the_seconds_they_took():
@@ -125,6 +125,36 @@ def test_rounds_are_interleaved_and_the_floor_follows_what_it_replays():
     ]
     assert [name for _, _, name in order[6:9]] == ["outlines", "nightdesk", "floor"]
     assert _backwards(["floor"]) == []
+
+
+def test_what_was_given_up_is_said_and_has_no_floor():
+    ours = cell("nightdesk", 1, "ab", 4.0, given_up=3)
+    floor = cell("floor", 1, "ab", 1.0, decode_seconds=1.0)
+    (line,) = table([ours, floor], {})
+    assert line.over_floor is None
+    assert "3 documents were begun and not finished" in line.note
+    (empty,) = table([cell("outlines", 1, "", 150.0, given_up=1)], {})
+    assert empty.note == "none of 1 documents that were begun was finished in 150 s"
+    assert empty.rounds == 0
+
+
+def test_tasks_on_one_document_are_set_beside_each_task_by_itself():
+    def on(workload: str, name: str, seconds: float) -> Cell:
+        one = cell(name, 1, "ab", seconds)
+        return dataclasses.replace(one, spec={**one.spec, "workload": workload})
+
+    cells = [on("W3", "nightdesk", 2.0), on("W3", "server x1", 3.0), on("W3a", "server x1", 5.0)]
+    assert "3,600 documents/hour" in handed_over(cells)
+    assert "W3a: server x1 2.50." in handed_over(cells)
+    assert handed_over(cells[:2]) == ""
+
+
+def test_no_cell_is_begun_when_the_time_is_over_and_the_table_is_still_made(tmp_path, capsys):
+    arguments = ["--model", "demo", "--workload", "W2", "--minutes", "0", "--out", str(tmp_path)]
+    assert main([*arguments, "--only", "outlines"]) == 0
+    out, err = capsys.readouterr()
+    assert "not begun" in err
+    assert "| workload |" in out
 
 
 def test_no_document_is_begun_after_the_deadline_and_every_begun_one_is_finished():

@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,9 +29,9 @@ from tests.benchmarks.server import address
 from tests.benchmarks.validity import micro_f1
 
 DOCUMENTS = {"W1": 97, "W2": 12, "W3": 24, "W3a": 24, "W4": 24}  # more than a cell's time is enough for
-ALTERNATIVES = (OURS, "floor", "nightdesk, pointed", "naive twin", "llama-cpp-python", "outlines")
 SERVERS = ("server x1", "server x4", "server x8")
-STARTING = 300.0  # seconds that loading and compiling a schema may take before a cell is given up
+ALTERNATIVES = (OURS, "floor", "llama-cpp-python", *SERVERS, "outlines", "naive twin", "nightdesk, pointed")
+STARTING = 180.0  # seconds that loading and compiling a schema may take before a cell is given up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,12 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (folder / "host.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     cells = []
+    until = time.monotonic() + 60 * wanted.minutes
     for spec in specs(wanted, str(model), sha256):
-        cell = _known(spec, folder)
-        if cell is None or wanted.fresh:
+        cell = None if wanted.fresh else _known(spec, folder)
+        if cell is None:
+            if time.monotonic() >= until:
+                _say(f"{spec['workload']}, round {spec['round']}: {spec['alternative']}: not begun, the time is over")
+                continue
             _say(f"{spec['workload']}, round {spec['round']}: {spec['alternative']} ...")
             cell = _measure(spec, folder)
-            _say(f"    {cell.error or f'{len(cell.done)} documents in {cell.seconds:.1f} s'}")
+            _say(
+                f"    {cell.error or f'{len(cell.done)} documents in {cell.seconds:.1f} s after {cell.startup:.1f} s'}"
+            )
         cells.append(cell)
     lines = list(results.table(cells, _quality(cells, model, wanted.documents)))
     report = "\n".join(_report(facts, cells, results.markdown(lines)))
@@ -70,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def specs(wanted: argparse.Namespace, model: str, sha256: str) -> Iterator[dict[str, object]]:
     """The cells in the order they are measured. Rounds are interleaved; even ones go backwards."""
-    names = [name for name in (*ALTERNATIVES, *(SERVERS if wanted.server else ())) if _asked(name, wanted.only)]
+    served = wanted.server or wanted.llama_server
+    names = [name for name in ALTERNATIVES if _asked(name, wanted.only) and (served or name not in SERVERS)]
     for number in range(1, wanted.rounds + 1):
         for workload in wanted.workload:
             order = names if number % 2 else _backwards(names)
@@ -86,6 +96,7 @@ def specs(wanted: argparse.Namespace, model: str, sha256: str) -> Iterator[dict[
                     "threads": wanted.threads,
                     "slots": wanted.slots,
                     "server": wanted.server if name in SERVERS else None,
+                    "llama_server": str(wanted.llama_server) if wanted.llama_server and name in SERVERS else None,
                 }
 
 
@@ -117,18 +128,24 @@ def _measure(spec: Mapping[str, object], folder: Path) -> Cell:
         file.flush()
         (folder / f"{Cell(spec).name}.json").unlink(missing_ok=True)
         limit = STARTING + 3 * float(str(spec["seconds"]))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.cell", file.name, str(folder)],
+            cwd=workloads.ROOT,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that a server it started ends with it
+        )
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.cell", file.name, str(folder)],
-                cwd=workloads.ROOT,
-                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-                capture_output=True,
-                text=True,
-                timeout=limit,
-            )
-            failed = f"exit status {done.returncode}: {_last_line(done.stderr)}" if done.returncode else ""
+            _, said = process.communicate(timeout=limit)
+            failed = f"exit status {process.returncode}: {_last_line(said)}" if process.returncode else ""
         except subprocess.TimeoutExpired:
             failed = f"not ready within {limit:.0f} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     if failed:
         cell = Cell(spec, error=failed)
         cell.save(folder)
@@ -182,6 +199,8 @@ def _report(facts: Mapping[str, object], cells: Sequence[Cell], table: str) -> I
             if cell.answers
         }
         yield f"- {workload}: {len(results.common(here))} documents that all finished; prompt tokens {lengths}"
+    if said := results.handed_over(cells):
+        yield f"- {said}"
 
 
 def _settings(cells: Sequence[Cell]) -> dict[str, object]:
@@ -204,7 +223,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--documents", type=int, help="at most this many scored documents of each workload")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=75.0, help="of one cell")
-    parser.add_argument("--server", type=_loopback, help="an OpenAI-compatible server, http://127.0.0.1:8080")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="no cell is begun after these; run again for the rest"
+    )
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument("--server", type=_loopback, help="an OpenAI-compatible server, http://127.0.0.1:8080")
+    server.add_argument("--llama-server", type=Path, metavar="PROGRAM", help="start this llama-server for each cell")
     parser.add_argument(
         "--only", nargs="+", help='alternatives by name, such as nightdesk outlines "naive twin" server'
     )

@@ -7,7 +7,7 @@ W3a  the same, each task by itself with its instructions first
 W4   contracts of several chunks, one example
 
 Public documents come from $NIGHTDESK_TEST_DATA/kie; without it, our own samples take their place.
-An example or a warm-up document is never scored.
+An example or a warm-up document is never scored. The warm-up asks each task once, for a few tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ NAMES = ("W1", "W2", "W3", "W3a", "W4")
 LEAST_W3 = 1500  # tokens
 MOST_W4 = 6500  # tokens: the demo model is trained for 8,192 positions, and few documents must not fill the cell
 EXAMPLES_W1 = 3
+WARM_UP = 16  # output tokens of each warm-up answer: enough to load, compile and cache
 GROUP_W3A = 4  # so that a rival keeps a task's instructions in its cache for four documents
 
 
@@ -55,6 +56,7 @@ class Question:
     document: str  # its id
     task: int
     chunk: Chunk
+    most: int  # output tokens
 
     @property
     def key(self) -> str:
@@ -137,7 +139,7 @@ def load(name: str, tokenizer: TokenizerLike, limit: int | None = None, *, data:
         tuple(tasks),
         tuple(scored),
         tuple(_questions(name, tasks, scored, tokenizer)),
-        tuple(_questions(name, tasks, [warm], tokenizer)),
+        tuple(_warming(_questions(name, tasks, [warm], tokenizer))),
     )
 
 
@@ -152,7 +154,16 @@ def _questions(
                 chunks = _chunks(one.document, task, tokenizer)
                 if name in ("W3", "W3a"):
                     chunks = chunks[:1]  # the opening says who, when and for how long
-                yield from (Question(one.id, number, piece) for piece in chunks)
+                yield from (Question(one.id, number, piece, task.options.max_answer_tokens) for piece in chunks)
+
+
+def _warming(questions: Iterable[Question]) -> Iterator[Question]:
+    """The first of each task, answered for a few tokens."""
+    seen: set[int] = set()
+    for question in questions:
+        if question.task not in seen:
+            seen.add(question.task)
+            yield dataclasses.replace(question, most=min(question.most, WARM_UP))
 
 
 def _chunks(document: Document, task: Task, tokenizer: TokenizerLike) -> list[Chunk]:
