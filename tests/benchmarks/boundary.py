@@ -1,7 +1,8 @@
 """What the process boundary costs: `python -m tests.benchmarks.boundary [--model PATH] [--documents 24] [--rounds 2]`.
 
-The same prompts of W1 through ChildEngine and through the same engine in this process, in turn. The boundary's
-seconds are those spent in pickling and in pipes on both sides, as `pipeline.supervise` counts them.
+The same prompts of W1 through ChildEngine and through the same engine in this process, in turn; with `--replicas 2`
+also through two processes that share the cores. The boundary's seconds are those spent in pickling and in pipes on
+both sides, as `pipeline.supervise` counts them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pipeline.data import Prompt
@@ -28,17 +29,27 @@ from tests.benchmarks.ours import shape_of
 
 @dataclass(slots=True)
 class Taken:
-    """What the rounds took: seconds in process, in a child, and of these at the boundary; messages and bytes."""
+    """What the rounds took: seconds in process, in a child, and of these at the boundary; messages and bytes.
+
+    `several`: seconds in several processes.
+    """
 
     inside: list[float] = field(default_factory=list)
     child: list[float] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
     messages: list[int] = field(default_factory=list)
     bytes: list[int] = field(default_factory=list)
+    several: list[float] = field(default_factory=list)
 
 
-def measure(spec: EngineSpec, warm: Sequence[Prompt], prompts: Sequence[Prompt], rounds: int) -> Taken:
-    """The same prompts through the engine here and through it in a child, in turn; `warm` does not count."""
+def measure(
+    spec: EngineSpec,
+    warm: Sequence[Prompt],
+    prompts: Sequence[Prompt],
+    rounds: int,
+    several: EngineSpec | None = None,
+) -> Taken:
+    """The same prompts through the engine here, in a child, and in `several`, in turn; `warm` does not count."""
     taken = Taken()
     for _ in range(rounds):
         engine: Engine = spec.build()
@@ -53,6 +64,12 @@ def measure(spec: EngineSpec, warm: Sequence[Prompt], prompts: Sequence[Prompt],
         taken.messages.append(other.boundary.messages - before.messages)
         taken.bytes.append(other.boundary.bytes - before.bytes)
         other.close()
+        if several is not None:
+            engine = ChildEngine(several)
+            each = range(several.shape.replicas)
+            every = [replace(prompt, work_key=f"{prompt.work_key} {number}") for prompt in warm for number in each]
+            taken.several.append(_seconds(engine, every, prompts))
+            engine.close()
     return taken
 
 
@@ -64,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--slots", type=int)
+    parser.add_argument("--replicas", type=int, default=1, metavar="N", help="also N processes that share the cores")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     wanted = parser.parse_args(arguments)
     for complaint in host.look():
@@ -78,7 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warm = [builder.prompt(question.chunk.text, question.key) for question in workload.warm_up]
     prompts = [builder.prompt(question.chunk.text, question.key) for question in workload.questions]
 
-    taken = measure(spec, warm, prompts, wanted.rounds)
+    several = None
+    if wanted.replicas > 1:
+        shared = shape_of(workload, [builder], model, threads=None, slots=wanted.slots, replicas=wanted.replicas)
+        several = EngineSpec(model, "batched", "llguidance", shared)
+    taken = measure(spec, warm, prompts, wanted.rounds, several)
     inside, child, spent = taken.inside, taken.child, taken.spent
     figures = {
         "host": {**host.facts(), "model": str(model), "model_sha256": sha256_of(model)},
@@ -95,6 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"| child | {middle(child):.2f} | {3600 * len(prompts) / middle(child):,.0f} | {middle(spent):.4f} "
         f"| {share:.3%} | {middle(taken.messages):,.0f} | {middle(taken.bytes) / len(prompts):,.0f} |"
+    )
+    if several is not None:
+        seconds, shape = middle(taken.several), several.shape
+        name = f"{shape.replicas} children, {shape.slots} slots and {shape.sizes.threads} threads each"
+        print(f"| {name} | {seconds:.2f} | {3600 * len(prompts) / seconds:,.0f} | - | - | - | - |")
+    print(
+        f"\n{len(prompts)} documents, median of {wanted.rounds} rounds; model {model}, commit {host.facts()['commit']}."
     )
     return 0
 

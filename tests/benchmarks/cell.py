@@ -149,6 +149,8 @@ def _floor(
     source = folder / f"{spec['workload']}-{OURS}-r{spec['round']}.json"
     if not source.exists() or (cell := Cell.load(source)).error:
         return Cell(spec, error="nightdesk's cell of this round is missing")
+    if not cell.done:
+        return Cell(spec, error="nightdesk's cell of this round finished nothing")
     builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
     model = Path(str(spec["model"]))
     shape = shape_of(workload, builders, model, threads=_int(spec["threads"]), slots=_int(spec["slots"]))

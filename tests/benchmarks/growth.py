@@ -1,13 +1,15 @@
 """How cost grows: `python -m tests.benchmarks.growth [PART...] --out FOLDER`, plots as PNG and figures as JSON.
 
     documents   seconds and database bytes a document over 10 ... --most documents; opening, planning and resuming
-    memory      resident memory while one run of --most documents goes on
+    memory      resident memory while one run of --most documents, at most 20,000, goes on
     slots       seconds a document over the number of answers written at the same time
     prefix      seconds a document over the length of the shared prompt
     length      seconds a document over the length of the documents
 
 On the scripted model by default, so it is our own cost that grows or does not; `--model FILE` measures a real one.
-Every run has a folder and a database of its own, in a temporary folder. Needs matplotlib (the extra `bench`).
+Every run has a folder and a database of its own, in a temporary folder. Needs matplotlib (the extra `bench`). A point
+is saved as it ends: the same command goes on where it was stopped, and a larger --most adds its points. --fresh begins
+anew.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -31,6 +34,7 @@ from tests.benchmarks import host
 SCHEMA = """{"type": "object", "additionalProperties": false, "required": ["tone", "word"], "properties": {
     "tone": {"enum": ["good", "bad", "mixed"]}, "word": {"type": "string", "maxLength": 8}}}"""
 SENTENCE = "The weather of day {} was fine and the roof of the house was mended before noon. "
+LONG_RUN = 20_000  # documents of the memory part
 FEW = 200  # documents of the parts that vary something else
 SAMPLES = 100  # of memory in a run
 A_FOLDER = 1000  # files
@@ -84,10 +88,11 @@ class Site:
         return time.perf_counter() - began, summary
 
 
-def documents(root: Path, model: str, most: int) -> Iterator[Row]:
+def documents(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """A run for each power of ten, and what its database then costs."""
-    number = 10
-    while number <= most:
+    for number in (10**power for power in range(1, len(str(most)))):
+        if number in known:
+            continue
         site = Site(root / f"documents-{number}", model)
         site.prepare(number)
         seconds, summary = site.run()
@@ -109,11 +114,13 @@ def documents(root: Path, model: str, most: int) -> Iterator[Row]:
             "resume, seconds": resumed,
             "memory of plan and resume, MiB": (_resident() - before) / 2**20,
         }
-        number *= 10
 
 
-def memory(root: Path, model: str, most: int) -> Iterator[Row]:
-    """Resident memory of this process as one run goes on."""
+def memory(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
+    """Resident memory of this process as one run goes on: all or nothing."""
+    if known:
+        return
+    most = min(most, LONG_RUN)
     site = Site(root / "memory", model)
     site.prepare(most)
     rows: list[Row] = []
@@ -129,21 +136,21 @@ def memory(root: Path, model: str, most: int) -> Iterator[Row]:
     yield from rows
 
 
-def slots(root: Path, model: str, most: int) -> Iterator[Row]:
+def slots(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """The same documents with 1 ... 24 slots."""
-    for number in (1, 2, 4, 8, 16, 24):
+    for number in sorted({1, 2, 4, 8, 16, 24} - known):
         yield from _varied(root, model, "slots", number, min(most, FEW), shape=Shape(slots=number))
 
 
-def prefix(root: Path, model: str, most: int) -> Iterator[Row]:
+def prefix(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """The same documents behind longer instructions."""
-    for times in (1, 4, 16, 64):
+    for times in sorted({1, 4, 16, 64} - known):
         yield from _varied(root, model, "sentences of the prefix", times, min(most, FEW), instructions=times)
 
 
-def length(root: Path, model: str, most: int) -> Iterator[Row]:
+def length(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """Longer documents behind the same instructions."""
-    for sentences in (1, 4, 16, 64):
+    for sentences in sorted({1, 4, 16, 64} - known):
         yield from _varied(root, model, "sentences a document", sentences, min(most, FEW), sentences=sentences)
 
 
@@ -170,7 +177,7 @@ def _varied(
     }
 
 
-PARTS: dict[str, Callable[[Path, str, int], Iterator[Row]]] = {
+PARTS: dict[str, Callable[[Path, str, int, frozenset[float]], Iterator[Row]]] = {
     "documents": documents,
     "memory": memory,
     "slots": slots,
@@ -206,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--most", type=int, default=100_000, metavar="N", help="documents of the largest run")
     parser.add_argument("--model", default="scripted")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     parser.add_argument("--out", type=Path, default=Path("growth"), metavar="FOLDER")
     wanted = parser.parse_args(arguments)
     if unknown := {*wanted.parts} - {*PARTS}:
@@ -213,18 +221,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for complaint in (complaints := host.look()):
         print(f"THE MACHINE IS NOT QUIET: {complaint}", file=sys.stderr)
     wanted.out.mkdir(parents=True, exist_ok=True)
+    facts = {**host.facts(), "not quiet": complaints, "model": wanted.model}
     for part in wanted.parts or PARTS:
-        rows = []
+        file = wanted.out / f"{part}.json"
+        rows = [] if wanted.fresh else _kept(file, facts)
+        known = frozenset(next(iter(row.values())) for row in rows)
         with tempfile.TemporaryDirectory(prefix="nightdesk-growth-") as root:
-            for row in PARTS[part](Path(root), wanted.model, wanted.most):
-                rows.append(row)
+            for row in PARTS[part](Path(root), wanted.model, wanted.most, known):
+                rows = sorted([*rows, row], key=lambda row: next(iter(row.values())))
                 if part != "memory":
                     print(", ".join(f"{name} {value:,.6g}" for name, value in row.items()), flush=True)
-        facts = {**host.facts(), "not quiet": complaints, "model": wanted.model, "most": wanted.most}
-        (wanted.out / f"{part}.json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=1), "utf-8")
-        plot(part, rows, wanted.out / f"{part}.png")
+                file.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1), "utf-8")
+        if rows:
+            plot(part, rows, wanted.out / f"{part}.png")
         print(f"{wanted.out / part}.png")
     return 0
+
+
+def _kept(file: Path, facts: dict[str, object]) -> list[Row]:
+    """The points of an earlier run of the same model and code."""
+    if not file.exists():
+        return []
+    kept: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    same = all(kept["facts"].get(name) == facts[name] for name in ("model", "commit", "cpu"))
+    return list(kept["rows"]) if same else []
 
 
 def _resident() -> int:

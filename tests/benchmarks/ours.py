@@ -25,11 +25,17 @@ from tests.benchmarks.workloads import Question, Workload
 
 
 def shape_of(
-    workload: Workload, builders: Sequence[PromptBuilder], model: Path, *, threads: int | None, slots: int | None
+    workload: Workload,
+    builders: Sequence[PromptBuilder],
+    model: Path,
+    *,
+    threads: int | None,
+    slots: int | None,
+    replicas: int = 1,
 ) -> Resolved:
     """The shape that `nightdesk run` would choose, but for what is named."""
     return resolve(
-        Shape(threads=threads, slots=slots),
+        Shape(threads=threads, slots=slots, replicas=replicas),
         check_model(model),
         machine(),
         prefix=sum(len(builder.prefix.tokens) for builder in builders),

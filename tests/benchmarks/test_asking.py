@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -254,10 +255,12 @@ def test_the_boundary_of_a_child_is_counted_for_the_prompts_alone():
     prompts = [builder.prompt(f"note {number}", f"key {number}") for number in range(4)]
     sizes = Sizes(cells=4000, max_sequences=64, max_batch=512, max_outputs=64, ubatch=512, threads=1)
     spec = EngineSpec(None, "batched", "llguidance", Resolved(slots=2, forks=0, fork_cells=0, sizes=sizes))
-    taken = measure_boundary(spec, prompts[:1], prompts[1:], rounds=1)
+    two = replace(spec, shape=replace(spec.shape, replicas=2))
+    taken = measure_boundary(spec, prompts[:1], prompts[1:], rounds=1, several=two)
     assert 0 < taken.spent[0] < taken.child[0]
     assert taken.messages[0] >= 2 * 3
     assert taken.bytes[0] > 0
+    assert taken.several[0] > 0
 
 
 def test_bookkeeping_does_every_document_once(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
 from pipeline.data import Chunk
+from tests.benchmarks import growth as growth_of_cost
 from tests.benchmarks.bookkeeping import growth
 from tests.benchmarks.cell import Deadline
 from tests.benchmarks.host import complaints
@@ -184,3 +186,24 @@ def test_growth_is_the_slope_of_the_second_half():
     warming = [(n, 1000 * n) for n in range(50)] + [(n, 50_000) for n in range(50, 100)]
     assert growth(warming) == pytest.approx(0)
     assert growth([(1, 5)]) == 0
+
+
+def test_growth_saves_each_point_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    done: list[int] = []
+
+    def part(_root, _model, most, known):
+        for number in sorted({1, 2, 4} - known):
+            if number > most:
+                raise KeyboardInterrupt
+            done.append(number)
+            yield {"slots": number, "seconds": 0.5}
+
+    monkeypatch.setitem(growth_of_cost.PARTS, "slots", part)
+    with pytest.raises(KeyboardInterrupt):
+        growth_of_cost.main(["slots", "--most", "2", "--out", str(tmp_path)])
+    assert growth_of_cost.main(["slots", "--most", "4", "--out", str(tmp_path)]) == 0
+
+    assert done == [1, 2, 4]
+    assert [row["slots"] for row in json.loads((tmp_path / "slots.json").read_text())["rows"]] == [1, 2, 4]
+    assert (tmp_path / "slots.png").exists()
