@@ -14,7 +14,7 @@ def test_every_labelled_folder_is_run_and_scored(tmp_path):
 
 def test_shares_are_of_the_labelled_values_and_a_missing_record_is_wrong():
     items = [{"what": "A", "price": "1"}, {"what": "B", "price": "2"}]
-    gold = [Gold("a", "", {"total": "3", "items": items}), Gold("b", "", {"total": "4", "items": []})]
+    gold = [Gold("a", {"total": "3", "items": items}), Gold("b", {"total": "4", "items": []})]
     report = evaluate(gold, {"a": {"total": "3", "items": [{"what": "A", "price": "9"}]}})
     rows = [*lines({"invoices": report})]
     assert "| invoices | total | 2 | 2 | 1 | 50 % | 100 % |" in rows
