@@ -33,10 +33,8 @@ def _is_normalised(label: object, value: object, type: ValueType) -> bool:
         one, other = _numbers(label), _numbers(value)
         if one and other:
             return bool(one & other)
-    if type == "date":
-        days = [normalise(str(side), "date") for side in (label, value)]
-        if days[0] and days[1] and (days[0].value == days[1].value):
-            return True
+    if type == "date" and _is_same_day(str(label), str(value)):
+        return True
     one_text, other_text = _squeeze(str(label)), _squeeze(str(value))
     return one_text == other_text if one_text or other_text else str(label).strip() == str(value).strip()
 
@@ -57,6 +55,17 @@ def _numbers(value: object) -> set[Decimal]:
                 found.add(Decimal(normal.value))
                 break
     return found
+
+
+def _is_same_day(label: str, value: str) -> bool:
+    """Whether both may mean one day. 03/04/2018 may be two days, but is neither of those that 04/03/2018 may be."""
+    readings = [
+        [normalise(side, "date", day_first=day_first) for day_first in (True, False)] for side in (label, value)
+    ]
+    one, other = ([reading.value for reading in both if reading] for both in readings)
+    if len({*one}) > 1 and len({*other}) > 1:
+        return one == other
+    return not {*one}.isdisjoint(other)
 
 
 def _squeeze(text: str) -> str:

@@ -186,8 +186,8 @@ class Cursor:
             self._stage(self._pointing)
 
     def _stage(self, pointing: Pointing) -> None:
-        """Behind an item of an ordered list: go on in the grammar of what is left of the document."""
-        if not self._text.endswith((b"}", b'"')):
+        """Behind the comma of an ordered list's item: go on in the grammar of what is left of the document."""
+        if not self._text.endswith(ITEM_SEPARATOR[:1].encode()):
             return
         following = pointing.behind(self._text.decode(errors="replace"))
         if following is None:

@@ -3,8 +3,8 @@
 A value is a run of whole words of the folded text, a run of lines, or one of the spans that the finder of its
 type accepts. Objects are written out with the fixed separators; what is generated freely stays `%json`.
 
-A list with `in_order` is written an item at a time: a grammar that reaches it ends behind the next item, and
-`behind()` writes the next one, whose items point behind the words that are used.
+A list with `in_order` is written an item at a time: a grammar that reaches it ends behind the comma of the next item,
+and `behind()` writes the next one, whose items point behind the words that are used.
 
 This module makes grammar text and lists of alternatives; it knows neither the library's objects nor tokens.
 """
@@ -12,6 +12,7 @@ This module makes grammar text and lists of alternatives; it knows neither the l
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,7 +67,8 @@ class Pointing:
         if progress is None or progress.ordered is None:
             start = writer.then(root, (), "", nullable=False)
         else:
-            start = f"{_literal(text[: progress.end])} {writer.resume(root, progress, progress.ordered, (), '')}"
+            done = text[: progress.end] + ITEM_SEPARATOR[0]
+            start = f"{_literal(done)} {writer.resume(root, progress, progress.ordered, (), '')}"
         self.lark = "\n".join([f"start: {start}", *writer.rules]) + "\n"
         self._alternatives = writer.alternatives
 
@@ -98,11 +100,11 @@ class Pointing:
         return [_inner(rest[:most]) for rest in self._places.following(said)]
 
     def behind(self, text: str) -> Pointing | None:
-        """The grammar from here on, where `text` has just finished an item of an ordered list."""
-        if not self._stages or text[-1:] not in ("}", '"'):
+        """The grammar from here on, where `text` ends with the comma behind an item of an ordered list."""
+        if not self._stages or not text.endswith(ITEM_SEPARATOR[0]):
             return None
         progress = Progress(self._root, text)
-        if progress.ordered is None or progress.end != len(text):
+        if progress.ordered is None or not progress.items or progress.end != len(text) - 1:
             return None
         if (progress.ordered, len(progress.items)) == (self._ordered, self._items):
             return None
@@ -135,7 +137,8 @@ class _Writer:
             body = _literal("{") + " " + self._members(node, 0, path, behind)
         else:
             assert isinstance(node, List)  # noqa: S101 - only lists and objects hold order
-            body = '"[" ' + self._next(node, 0, 0, path, behind)
+            some = self._next(node, 0, 0, path, behind)
+            body = '"[" (' + (f'"]" {behind} | {some}' if some else f'"]" {behind}') + ")"
         return f'({body} | "null" {behind})' if nullable else body
 
     def _members(self, node: Object, first: int, path: Path, behind: str) -> str:
@@ -149,25 +152,54 @@ class _Writer:
         return rest
 
     def _next(self, node: List, count: int, start: int, path: Path, behind: str) -> str:
-        """One item more of an ordered list, or its end and what follows."""
-        item, goes_on = None, False
-        if node.max_items is None or count < node.max_items:
-            windows, goes_on = self._offered(node, start)
+        """One item more of an ordered list with the mark behind it: the bracket and what follows, or a comma.
+
+        The grammar ends behind the comma and not before it, because "}," is one token in most vocabularies: a model
+        that is held to a bare "}" has all but said that the list ends.
+        """
+        ways: list[str] = []
+        for (goes_on, ends), windows in self._continued(node, count, start).items():
             item = self._item(node, (*path, "[]"), windows)
-        ways = []
-        if item is None or not goes_on:
-            ways.append(f'"]" {behind}')
-        if item is not None:
-            ways.append(f"{_literal(ITEM_SEPARATOR)} {item}" if count else item)
-        return f"({' | '.join(ways)})"
+            marks = [f'"]" {behind}'] * ends + [_literal(ITEM_SEPARATOR[0])] * goes_on
+            if item is not None:
+                ways.append(f"{item} ({' | '.join(marks)})")
+        return " | ".join(ways)
+
+    def _continued(self, node: List, count: int, start: int) -> dict[tuple[bool, bool], list[Window]]:
+        """Where the next item may stand, by whether another may follow it and whether the list may end behind it."""
+        if node.max_items is not None and count >= node.max_items:
+            return {}
+        found: dict[tuple[bool, bool], list[Window]] = {}
+        full = node.max_items is not None and count + 1 >= node.max_items
+        cut = 0 if full else self._last_start(node, start)
+        for window in self._offered(node, start)[0]:
+            if node.within == "row" and self.places.tables:
+                following, must = self._offered(node, window[1])
+                goes_on = not full and any(self._possible(node.items, one) for one in following)
+                found.setdefault((goes_on, not (goes_on and must)), []).append(window)
+            elif window[1] <= cut:
+                found.setdefault((True, True), []).append(window)
+            else:
+                found.setdefault((False, True), []).append(window)
+                if window[0] < cut:
+                    found.setdefault((True, False), []).append((window[0], cut))
+        return found
+
+    def _last_start(self, node: List, start: int) -> int:
+        """The last place from which an item may still stand: another follows one that ends here or before."""
+        ends = [start, *(end for _, end in self.places.words if end > start)]
+        return ends[max(bisect_left(ends, True, key=lambda end: not self._leaves_room(node, end)) - 1, 0)]
+
+    def _leaves_room(self, node: List, end: int) -> bool:
+        return any(self._possible(node.items, one) for one in self._offered(node, end)[0])
 
     def resume(self, node: Node, progress: Progress, target: Path, path: Path, behind: str) -> str:
-        """What follows the finished items of the list at `target`."""
+        """What follows the finished items of the list at `target` and the comma behind them."""
         if isinstance(node, List):
             start = 0
             for value in progress.items:
                 start = self._item_end(node, value, start)
-            return self._next(node, len(progress.items), start, path, behind)
+            return f"{_literal(ITEM_SEPARATOR[1:])} ({self._next(node, len(progress.items), start, path, behind)})"
         assert isinstance(node, Object)  # noqa: S101 - the target lies within objects
         index = next(i for i, member in enumerate(node.fields) if member.name == target[len(path)])
         member = node.fields[index]
@@ -277,7 +309,7 @@ class _Writer:
     def _lines(self, name: str, limit: int, window: Window) -> bool:
         """Runs of lines: from each place where a value may begin, on to the ends within the limit."""
         text, runs = self.places.text, []
-        for start, ends in self._reach(limit, window):
+        for start, ends in _reach(self.places, limit, window):
             run = ""
             for before, end in reversed(list(pairwise([start, *ends]))):
                 run = f"{_literal(_inner(text[before:end]))} {run}".strip()
@@ -291,20 +323,7 @@ class _Writer:
         """What the rule of `_lines` accepts, one by one; nothing where the lines are too many to compare."""
         if len(self.places.lines) > RANKED_LINES:
             return []
-        return [self.places.text[start:end] for start, ends in self._reach(limit, window) for end in ends]
-
-    def _reach(self, limit: int, window: Window) -> list[tuple[int, list[int]]]:
-        """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it
-        begins with the line."""
-        lines = self.places.line_parts
-        reach = []
-        for number, (starts, _) in enumerate(lines):
-            for start in starts:
-                last = number + (MAX_LINES if start == starts[0] else 1)
-                ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
-                if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
-                    reach.append((start, within))
-        return reach
+        return [self.places.text[start:end] for start, end in runs_of_lines(self.places, limit, window)]
 
     def _run_of_words(self, name: str, limit: int, window: Window) -> None:
         words = self.places.words_in(window)
@@ -318,6 +337,25 @@ class _Writer:
         bound = f"(?s:{_EDGE}({_ANY}{{0,{limit - 2}}}{_EDGE})?)" if limit > 1 else f"(?s:{_EDGE})"
         self.rules.append(f"{name}_IN: {self._chunks[window]} & /{bound}/")
         self.rules.append(f'{name}: "\\"" {name}_IN "\\""')
+
+
+def runs_of_lines(places: Places, limit: int, window: Window) -> list[Window]:
+    """The runs of lines in the window that a field of `unit="line"` or "lines" can point at."""
+    return [(start, end) for start, ends in _reach(places, limit, window) for end in ends]
+
+
+def _reach(places: Places, limit: int, window: Window) -> list[tuple[int, list[int]]]:
+    """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it begins
+    with the line."""
+    lines = places.line_parts
+    reach = []
+    for number, (starts, _) in enumerate(lines):
+        for start in starts:
+            last = number + (MAX_LINES if start == starts[0] else 1)
+            ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
+            if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
+                reach.append((start, within))
+    return reach
 
 
 def _has_order(node: Node) -> bool:

@@ -70,6 +70,20 @@ def test_types_compare_days_and_amounts() -> None:
     assert evaluate_one(gold, predicted, {"day": "date", "sum": "money"}).micro.normalised.right == 2
 
 
+@pytest.mark.parametrize(
+    ("label", "value", "right"),
+    [
+        ("2018-03-04", "03/04/2018", True),
+        ("2018-04-03", "03/04/2018", True),
+        ("2018-04-04", "03/04/2018", False),
+        ("04/03/2018", "03/04/2018", False),
+        ("3/4/2018", "03/04/2018", True),
+    ],
+)
+def test_a_date_that_may_be_two_days_is_right_where_the_label_is_one_of_them(label, value, right) -> None:
+    assert evaluate_one({"day": label}, {"day": value}, {"day": "date"}).micro.normalised.right == int(right)
+
+
 def test_a_null_where_gold_has_a_value_is_a_miss() -> None:
     for predicted in ({"a": None}, {}, None):
         report = evaluate_one({"a": "x"}, predicted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -395,6 +396,39 @@ def test_a_text_without_rows_holds_a_list_of_rows_to_its_words():
     assert accepts(task, "Tea and cake", items(("Tea", "cake")).replace("7.50", "and"))
     assert accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "2.00"), ("Cake", "7.50")))
     assert not accepts(task, "Tea 2.00\nCake 7.50", items(("Tea", "7.50")))
+
+
+# --- lists in order, and the tokens of real vocabularies
+
+
+def test_a_token_may_hold_the_end_of_an_item_and_the_comma_behind_it(real_vocabulary):
+    cursor = Engine(real_vocabulary).compile(ConstraintSpec(HELD.json_schema, BILL)).start()
+    for token in real_vocabulary.encode(b'{"items": [{"name": "Cake", "price": "3.50"'):
+        cursor.commit(token)
+
+    (token,) = real_vocabulary.encode(b"},")
+    assert np.unpackbits(cursor.mask().view(np.uint8), bitorder="little")[token]
+    cursor.commit(token)
+    assert b"".join(real_vocabulary.pieces[token] for token in cursor.forced()).startswith(b' {"name": "')
+
+
+@given(st.data(), NASTY)
+@settings(max_examples=25, deadline=None)
+def test_behind_every_item_but_the_last_possible_one_the_list_may_go_on(data, source):
+    words = [word for word in fold(source).text.split(" ") if word]
+    node = {"type": "string", "maxLength": 400, "x-nightdesk": {"extractive": True}}
+    task = TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {"v": {"type": "array", "items": node, "x-nightdesk": {"in_order": True}}},
+            "required": ["v"],
+        }
+    )
+    parts = data.draw(st.integers(1, max(len(words), 1)).map(lambda n: [words[:n], words[n:]]))
+    said = [" ".join(part) for part in parts if part]
+
+    assert accepts(task, source, answer(said))
+    assert accepts(task, source, answer(said[:1]))
 
 
 # --- how a value that is being copied goes on
