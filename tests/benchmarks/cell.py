@@ -36,6 +36,7 @@ class Runner(Protocol):
     """An alternative that is ready to be asked."""
 
     settings: dict[str, object]
+    caches: int  # that a warm-up must fill: one, or one for each slot of a server
 
     def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
         """Answers, in any order. Nothing is asked any more when it is over."""
@@ -85,7 +86,7 @@ def measure(spec: Mapping[str, object], folder: Path) -> Cell:
     except NotHereError as error:
         return Cell(spec, error=str(error))
     try:
-        for _ in runner.answer(workload.warm_up, lambda: False):
+        for _ in runner.answer(warm_up(workload, runner.caches), lambda: False):
             pass
         startup = time.perf_counter() - started
         meter.reset()
@@ -115,6 +116,11 @@ def measure(spec: Mapping[str, object], folder: Path) -> Cell:
         )
     finally:
         runner.close()
+
+
+def warm_up(workload: Workload, caches: int) -> list[Question]:
+    """Each question as often at a time as there are caches to fill."""
+    return [question for question in workload.warm_up for _ in range(caches)]
 
 
 def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer, meter: Meter) -> Runner:

@@ -25,6 +25,8 @@ class NotHereError(Exception):
 class HighLevel:
     """llama-cpp-python's `create_chat_completion` with a JSON schema; its prefix match keeps the examples cached."""
 
+    caches = 1
+
     def __init__(
         self, workload: Workload, model: Path, tokenizer: TokenizerLike, meter: Meter, *, threads: int
     ) -> None:

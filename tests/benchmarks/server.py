@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, workload: Workload, url: str, *, at_a_time: int) -> None:
         self._workload = workload
-        self._at_a_time = at_a_time
+        self._at_a_time = self.caches = at_a_time
         self._host, self._port, self._base = address(url)
         self._prefilled: int | None = 0
         self._generated = 0

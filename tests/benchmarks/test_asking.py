@@ -24,6 +24,7 @@ from pipeline.run.model import ScriptedModel
 from tests.benchmarks import workloads
 from tests.benchmarks.bookkeeping import measure
 from tests.benchmarks.boundary import measure as measure_boundary
+from tests.benchmarks.cell import warm_up
 from tests.benchmarks.floor import Floor, Replay, evaluated
 from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
@@ -210,6 +211,13 @@ def test_a_server_that_refuses_ends_the_cell_with_its_words(url):
     failing = type(question)(question.document, 0, type(question.chunk)("d", 0, 0, 4, "fail"), 10)
     with pytest.raises(NotHereError, match="503"):
         list(Server(workload, url, at_a_time=2).answer([failing], lambda: False))
+
+
+def test_every_slot_of_a_server_is_warmed(url):
+    workload = workloads.load("W3", BYTES, 1)
+    server = Server(workload, url, at_a_time=4)
+    assert len([*server.answer(warm_up(workload, server.caches), lambda: False)]) == 12
+    assert [question.task for question in warm_up(workload, 2)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_nothing_is_asked_of_a_server_when_the_time_is_over(url):

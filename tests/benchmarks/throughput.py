@@ -31,7 +31,7 @@ from tests.benchmarks.validity import micro_f1
 DOCUMENTS = {"W1": 97, "W2": 12, "W3": 24, "W3a": 24, "W4": 24}  # more than a cell's time is enough for
 SERVERS = ("server x1", "server x4", "server x8")
 ALTERNATIVES = (OURS, "floor", "llama-cpp-python", *SERVERS, "outlines", "naive twin", "nightdesk, pointed")
-STARTING = 180.0  # seconds that loading and compiling a schema may take before a cell is given up
+STARTING = 300.0  # seconds that loading, compiling a schema and warming up may take before a cell is given up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
