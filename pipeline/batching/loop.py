@@ -86,14 +86,14 @@ class Loop:
                 yield _refused(prompt, Stop.TOO_LONG)
                 continue
             key = tuple(segment.hash for segment in shared)
+            if not (self._hold(shared, need) and self.ledger.can_admit(need)):
+                self._held = prompt
+                return
             try:
                 cursor = self._compile(prompt.constraint).start()
             except (SchemaError, AnswerError):
                 yield _refused(prompt, Stop.GRAMMAR)
                 continue
-            if not (self._hold(shared, need) and self.ledger.can_admit(need)):
-                self._held = prompt
-                return
             slot = self.ledger.admit(need, key)
             reused = self.ledger.holders[key].length if key else 0
             if key:

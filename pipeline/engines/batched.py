@@ -9,6 +9,7 @@ from pipeline.batching.loop import Loop
 from pipeline.batching.slots import Ledger
 from pipeline.data import Completion, ConstraintSpec, Prompt
 from pipeline.engines import never
+from pipeline.engines.ahead import Ahead
 from pipeline.grammars import Constraint
 
 HOLDERS = 12  # shared stretches kept at a time: tasks' prefixes, and the documents that several tasks are reading
@@ -31,7 +32,8 @@ class Batched:
     ) -> None:
         ledger = Ledger(cells=backend.cells, holders=HOLDERS, slots=slots, forks=forks, fork_cells=fork_cells)
         self._backend = backend
-        self._loop = Loop(backend, compile, ledger, forced_tokens=forced_tokens, drafts=drafts, kept=kept)
+        self._ahead = Ahead(compile)
+        self._loop = Loop(backend, self._ahead, ledger, forced_tokens=forced_tokens, drafts=drafts, kept=kept)
 
     @property
     def calls(self) -> int:
@@ -42,6 +44,11 @@ class Batched:
         """See `pipeline.batching.loop.Loop.run`."""
         return self._loop.run(prompts, should_stop)
 
+    def prepare(self, prompts: Iterable[Prompt]) -> None:
+        """These come next: their constraints are compiled while the model works."""
+        self._ahead.prepare(prompt.constraint for prompt in prompts)
+
     def close(self) -> None:
         """Free the model."""
+        self._ahead.close()
         self._backend.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.batching import Halt
 from pipeline.data import Prompt
+from pipeline.engines.batched import Batched
 from pipeline.engines.spec import EngineSpec
 from pipeline.supervise import Channel, Closed
 
@@ -34,7 +35,8 @@ def serve(channel: Channel, spec: EngineSpec) -> None:
     (completion, calls); (None, calls) when a batch has ended.
     """
     engine = spec.build()
-    inbox = _Inbox(channel)
+    prepare = engine.prepare if spec.compile_ahead and isinstance(engine, Batched) else None
+    inbox = _Inbox(channel, prepare)
     try:
         channel.send(GivenBack(()))
         while True:
@@ -51,8 +53,10 @@ def serve(channel: Channel, spec: EngineSpec) -> None:
 class _Inbox:
     """The child's messages as they arrive. A batch of prompts ends with END; the next one may be there already."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, prepare: Callable[[Iterable[Prompt]], None] | None) -> None:
+        """`prepare` is told between two calls which prompts wait."""
         self._channel = channel
+        self._prepare = prepare
         self._queue: deque[Prompt | Ask] = deque()
         self._halt = Halt.NO
 
@@ -71,6 +75,8 @@ class _Inbox:
         self._channel.beat()
         while self._channel.poll():
             self._take()
+        if self._prepare is not None:
+            self._prepare(each for each in self._queue if isinstance(each, Prompt))
         return self._halt
 
     def halted_is_done(self) -> None:

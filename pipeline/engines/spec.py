@@ -30,6 +30,7 @@ class EngineSpec:
     drafts: int = 0  # the most answers in a call for which copied continuations are drafted
     adapters: tuple[tuple[Path, float], ...] = ()  # LoRA files and their scales
     prefix_cache: str = ""  # what the files of kept beginnings belong to, see PrefixCache; empty: none are kept
+    compile_ahead: bool = True  # waiting prompts' constraints, while the model works; only in a child process
     passive: bool = False  # threads that wait sleep; for a machine that others use too
 
     def build(self) -> Engine:

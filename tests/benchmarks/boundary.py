@@ -1,6 +1,6 @@
-"""What the process boundary costs: `python -m tests.benchmarks.boundary [--model PATH] [--documents 24] [--rounds 2]`.
+"""What the process boundary costs: `python -m tests.benchmarks.boundary [--model PATH] [--documents 24]`.
 
-The same prompts of W1 through ChildEngine and through the same engine in this process, in turn; with `--replicas 2`
+The same prompts through ChildEngine and through the same engine in this process, in turn; with `--replicas 2`
 also through two processes that share the cores. The boundary's seconds are those spent in pickling and in pipes on
 both sides, as `pipeline.supervise` counts them.
 """
@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--slots", type=int)
     parser.add_argument("--replicas", type=int, default=1, metavar="N", help="also N processes that share the cores")
+    parser.add_argument("--workload", default="W1", choices=["W1", "W2", "W4"])
+    parser.add_argument("--no-compile-ahead", action="store_true", help="no constraint while the model works")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     wanted = parser.parse_args(arguments)
     for complaint in host.look():
@@ -89,10 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     model = find_model(wanted.model)
     tokenizer = Tokenizer.load(model)
-    workload = workloads.load("W1", tokenizer, wanted.documents)
+    workload = workloads.load(wanted.workload, tokenizer, wanted.documents)
     builder = PromptBuilder(workload.tasks[0], tokenizer)
     shape = shape_of(workload, [builder], model, threads=wanted.threads, slots=wanted.slots)
-    spec = EngineSpec(model, "batched", "llguidance", shape)
+    spec = EngineSpec(model, "batched", "llguidance", shape, compile_ahead=not wanted.no_compile_ahead)
     warm = [builder.prompt(question.chunk.text, question.key) for question in workload.warm_up]
     prompts = [builder.prompt(question.chunk.text, question.key) for question in workload.questions]
 
