@@ -146,11 +146,10 @@ def test_nothing_is_drafted_where_more_answers_are_written_than_was_said():
     assert counts.drafted  # once the work runs out
 
 
-@pytest.mark.parametrize("budget", [1, 2, 3, 20, 60])
-@pytest.mark.parametrize("spare", [0, 1])
-def test_a_draft_stays_within_the_cells_that_the_answer_has_reserved(budget, spare):
-    prompts = [copies(3 * i, budget) for i in range(4)]
-    cells = max(p.length for p in prompts) + budget + spare
+@pytest.mark.parametrize("budget", [1, 2, *range(12, 60)])
+def test_a_draft_stays_within_the_cells_that_the_answer_has_reserved(budget):
+    prompts = [copies(3 * i, budget) for i in range(2)]
+    cells = max(p.length for p in prompts) + budget
     engine = batched(1, cells=cells, slots=1, forced=False)
     slow = Naive(Scripted(BYTES, cells=cells, max_batch=700), COMPILE, ranked=False)
 
