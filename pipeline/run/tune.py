@@ -29,7 +29,7 @@ from pipeline.run.tuned import NAMES, Measured, Tuned
 SECONDS = 60.0
 CLEARLY = 1.05  # times as fast: less is taken for noise
 BUSY = 0.10  # share of the cores that others may use
-RIGHT = 0.25  # of the tokens of a draft (tests/benchmarks/LOG.md)
+RIGHT = 1 / 3  # of the tokens of a draft (tests/benchmarks/LOG.md)
 DRIFT = 1.15  # between two measurements of the same
 
 Measure = Callable[[Trial], Pace | None]

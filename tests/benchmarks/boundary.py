@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     several = None
     if wanted.replicas > 1:
         shared = shape_of(workload, [builder], model, threads=None, slots=wanted.slots, replicas=wanted.replicas)
-        several = EngineSpec(model, "batched", "llguidance", shared)
+        several = replace(spec, shape=shared)
     taken = measure(spec, warm, prompts, wanted.rounds, several)
     inside, child, spent = taken.inside, taken.child, taken.spent
     figures = {

@@ -119,6 +119,7 @@ def test_with_the_document_first_it_is_what_tasks_share(tasks: Tasks) -> None:
 
     assert one.build("A bill")[0] == other.build("A bill")[0]
     assert one.build("A bill")[0].shared
+    assert b"A bill" in bytes(token for token in one.build("A bill")[0].tokens if token < 256)
     assert one.build("A bill")[1] != other.build("A bill")[1]
     shown = written_out(one, "THE BILL")
     assert shown.index("THE BILL") < shown.index("Read the bill.") < shown.index("Corner Shop")

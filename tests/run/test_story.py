@@ -169,6 +169,7 @@ def test_what_makes_an_answer_what_it_is_asks_again_and_reads_nothing(nights, ch
         {"shape": Shape(threads=1)},
         {"shape": Shape(ubatch=64, flash_attention=False, kv_type="q8_0")},
         {"shape": Shape(forced_tokens=False)},
+        {"shape": Shape(drafts=4)},
         {"engine": "naive"},
     ],
     ids=str,
@@ -566,6 +567,24 @@ def test_the_naive_engine_writes_the_same_tables(nights):
 
     assert fast[0]
     assert [nights.sql(query) for query in TABLES] == fast
+
+
+def test_tasks_that_read_the_document_first_share_it_and_answer_as_the_slow_twin(nights):
+    nights.letters(4)
+    nights.task("tone", options="document_first = true\n", examples="")
+    nights.task("other", options="document_first = true\n", examples="", instructions="Another question.")
+    fast = nights.run(tasks=("tone", "other"), shape=Shape(slots=3))
+    queries = [query.replace("tone ", f"{task} ") for query in TABLES[:1] for task in ("tone", "other")]
+    tables = [nights.sql(query) for query in queries]
+    letters = sum(file.stat().st_size for file in (nights.path / "docs").iterdir())
+    nights.database.unlink()
+
+    slow = nights.run(tasks=("tone", "other"), engine="naive")
+
+    assert len(tables[1]) == 4
+    assert [nights.sql(query) for query in queries] == tables
+    assert fast.summary.counts.reused >= letters  # by the second task
+    assert fast.summary.counts.prefilled == slow.summary.counts.prefilled - fast.summary.counts.reused
 
 
 @pytest.mark.parametrize("engine", ["batched", "naive"])
