@@ -55,7 +55,7 @@ class Scripted:
         self._ids = np.arange(self.n_vocab, dtype=np.uint64) * _MIX
         self._bias = np.zeros(self.n_vocab, np.float32)
         for token, piece in enumerate(vocabulary.pieces):
-            if piece and all(byte in _CLOSING for byte in piece):
+            if piece and not piece.strip(_CLOSING):
                 self._bias[token] = 2.0
         self._logits: dict[int, Logits] = {}
 
