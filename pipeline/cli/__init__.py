@@ -27,6 +27,8 @@ from pipeline.cli import screen
 from pipeline.errors import Interrupted, NightdeskError
 from pipeline.offline import guard, quiet_environment
 
+_ASKING = frozenset({"run", "watch", "check", "eval", "fit", "doctor"})
+"""The commands that may ask a model server."""
 _FIRST = (1, 4, 5, 130, 75, 3, 2, 0)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -51,12 +53,12 @@ def main() -> None:
 
 
 def open_the_way(args: Sequence[str]) -> None:
-    """Start the relay to the model server that a run names, if it names one: behind the guard it is too late.
+    """Start the relay to the model server that a command names, if it names one: behind the guard it is too late.
 
     Reads `--engine` and, where there is none, `engine` under [engine] of a job file. What is wrong there is said by
     the command itself.
     """
-    if args[:1] != ["run"]:
+    if not _ASKING.intersection(args):
         return
     url: object = None
     for arg, following in zip(args, [*args[1:], ""], strict=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pipeline.cli import options, screen
+from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ _DOCUMENT = "(the document stands here)"
 def check(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or the path of its .toml file.")],
     model: options.ModelName = None,
+    engine: options.Server = None,
     template: options.Template = None,
     grammar: Annotated[
         Literal["llguidance", "outlines_core", "free"], typer.Option(help="What is to hold answers to the schema.")
@@ -28,10 +30,13 @@ def check(
 ) -> None:
     """Check a task's prompt, schema and examples, and count their tokens. Loads no weights.
 
+    A server is asked to count, to show the prompt where it can, and for one token, to see whether it takes the schema.
+
     \b
     Examples:
       nightdesk check receipts
       nightdesk check prompts/letters.toml --show-prompt
+      nightdesk check receipts --engine http://127.0.0.1:8080
     """
     from pipeline.data import ConstraintSpec
     from pipeline.grammars import grammar as grammar_of
@@ -40,6 +45,10 @@ def check(
 
     loaded = load_task(task)
     _task(loaded)
+    if engine is not None:
+        _by_server(loaded, options.model(model), str(options.server(engine)), template, show_prompt=show_prompt)
+        screen.out("", f"In order. Try it: nightdesk run {screen.safe(task)} FOLDER --engine {engine} --limit 20")
+        return
     opened = open_model(options.model(model))
     wanted = template and template_text(template, Path(), "--template")
     builder = PromptBuilder(loaded, opened.tokenizer, template=wanted)
@@ -76,6 +85,38 @@ def _tokens(builder: PromptBuilder, model: str, context: int, count: Callable[[s
         _line("thought", f"up to {builder.most_thought:,} tokens before the answer")
     _line("answer", f"up to {task.options.max_answer_tokens:,} tokens")
     _line("in all", f"up to {builder.most_tokens:,} tokens; the model was trained for {context:,}")
+
+
+def _by_server(task: Task, name: str, url: str, template: str | None, *, show_prompt: bool) -> None:
+    """What a server that runs already says to the task."""
+    from pipeline.loopback import server_address
+    from pipeline.prompting import PromptBuilder
+    from pipeline.run.served import ServerModel
+
+    if template is not None:
+        raise UserError("--template does not work with a server: it applies its model's.", hint="Leave it out.")
+    model = ServerModel(name, *server_address(url))
+    builder = PromptBuilder(task, model.tokenizer)
+    options, about = task.options, "" if model.counts else "about "
+    _line("model", model.name)
+    _line("server", model.says())
+    for number, example in enumerate(task.examples, start=1):
+        text, answer = model.tokenizer.count(example.text), model.tokenizer.count(example.answer)
+        _line(f"example {number}", f"{about}{text:,} tokens of text, {about}{answer:,} of answer")
+    _line(
+        "chunk", f"{about}{options.chunk_tokens:,} tokens of a document, {options.overlap:,} shared with the next chunk"
+    )
+    _line("answer", f"up to {options.max_answer_tokens:,} tokens")
+    if show_prompt:
+        prompt, exact = model.shown(builder, _DOCUMENT)
+        how = "as the server makes it" if exact else "in turns: this server does not tell what it makes of them"
+        screen.out("", f"The prompt, {how}:", screen.safe(prompt), "")
+    model.check_fits(builder)
+    _line(
+        "in all", f"up to {model.most:,} tokens{'' if model.counts else ', a byte counted as one'}: they fit a request"
+    )
+    model.try_schemas()
+    _line("grammar", "the server takes the schema; it cannot hold values to the words of the document")
 
 
 def _prompt(builder: PromptBuilder) -> None:

@@ -7,21 +7,26 @@ from pipeline.cli import first_of, options, screen
 _MARKS: dict[str, screen.Style] = {"ok": "green", "note": "yellow", "bad": "red"}
 
 
-def doctor(model: options.ModelName = None, db: options.Db = None) -> int:
+def doctor(model: options.ModelName = None, engine: options.Server = None, db: options.Db = None) -> int:
     """Look at versions, machine, model, database and the network guard, and run a sample once.
 
-    Says what it tried. Without --model the sample runs on a scripted model, which takes a second and loads no weights.
+    Says what it tried. Without --model and --engine the sample runs on a scripted model, which takes a second and
+    loads no weights.
 
     \b
     Examples:
       nightdesk doctor
       nightdesk doctor --model ~/models/instruct.gguf --db night.db
+      nightdesk doctor --engine http://127.0.0.1:8080
     """
+    from pipeline.config import EngineSettings
     from pipeline.run.doctor import doctor as look
     from pipeline.run.model import SCRIPTED
 
     codes = [0]
-    for check in look(model or SCRIPTED, options.database(db)):
+    settings = EngineSettings(engine=options.server(engine) or "batched")
+    name = (model or SCRIPTED) if engine is None else options.model(model)
+    for check in look(name, options.database(db), settings):
         screen.out(
             f"{screen.styled(f'{check.state:<5}', _MARKS[check.state])}{check.name:<11}{screen.safe(check.said)}"
         )

@@ -44,6 +44,7 @@ def evaluate(
         bool, typer.Option("--examples", help="Run the task without each of its examples: what is each one worth?")
     ] = False,
     model: options.ModelName = None,
+    engine: options.Server = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Score a task's records against labels, and show what went wrong.
@@ -58,6 +59,7 @@ def evaluate(
       nightdesk eval receipts --labels gold.jsonl --db night.db --against before.db
       nightdesk eval receipts --labels gold.jsonl --db night.db --calibrate
       nightdesk eval receipts --labels gold.jsonl --examples
+      nightdesk eval receipts --labels gold.jsonl --examples --engine http://127.0.0.1:8080
     """
     from pipeline import evaluation
     from pipeline.prompting import load_task
@@ -66,9 +68,11 @@ def evaluate(
     loaded, gold = load_task(task), evaluation.load_gold(labels)
     files = _files(labels, gold)
     if examples:
+        from pipeline.config import EngineSettings
         from pipeline.run.examples import worth_of_examples
 
-        worth = list(worth_of_examples(loaded, gold, files, options.model(model)))
+        settings = EngineSettings(engine=options.server(engine) or "batched")
+        worth = list(worth_of_examples(loaded, gold, files, options.model(model), settings))
         _say([asdict(one) for one in worth], example_lines(worth), as_json=as_json)
         return
     said: dict[str, Any] = {}
@@ -159,6 +163,7 @@ def _read(store: Store, task: Task, gold: Sequence[Gold], files: dict[str, Path]
 
 def _observations(store: Store, task: Task, side: _Side, model: str | None) -> tuple[str, list[Observation]]:
     """The recipe of the records, and their values as right or wrong ones."""
+    from pipeline.run import SERVERS_OWN
     from pipeline.run.calibrations import observe
     from pipeline.run.model import open_model
 
@@ -167,6 +172,11 @@ def _observations(store: Store, task: Task, side: _Side, model: str | None) -> t
     if not recipe:
         raise UserError("There is no record to learn from.", hint="See `nightdesk failures`.")
     parts = store.recipe_parts(recipe)
+    if parts["grammar"] == SERVERS_OWN:
+        raise UserError(
+            "The records were made through a server, whose answers have no figures to learn from.",
+            hint="Run the labelled documents with the model's file: --model FILE.",
+        )
     opened = open_model(model or store.last_runs(1)[0].model)
     if opened.sha256 != parts["model"]:
         raise UserError(f"The records were not made with {opened.name}.", hint="Name their model with --model.")

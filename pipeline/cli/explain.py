@@ -32,7 +32,7 @@ def explain(
 
     with Store.open(options.database(db), write=False) as store:
         path = options.absolute(file)
-        recipes = _next_recipes(store.last_settings())
+        recipes = _next_recipes(store)
         known = store.explain(path, recipes)
         if not known.paths:
             known = store.explain(file, recipes)  # perhaps a sha256
@@ -65,12 +65,19 @@ def explain(
             screen.out(f"    {screen.safe(failed.failure.hint)}")
 
 
-def _next_recipes(settings: str | None) -> dict[str, dict[str, str]] | None:
+def _next_recipes(store: Store) -> dict[str, dict[str, str]] | None:
     """What the last job would do if it ran again now; None where its tasks or its model cannot be loaded any more."""
     from pipeline.run import recipes
 
+    settings, model = store.last_settings(), store.last_model()
+    if settings is None or model is None:
+        return None
+    if "://" in json.loads(settings)["engine"]["engine"]:
+        screen.note(
+            f"The server is not asked: it is taken to hold the model of the newest run, {screen.safe(model[0])}."
+        )
     try:
-        return None if settings is None else recipes(settings)
+        return recipes(settings, model)
     except NightdeskError as error:
         screen.note(f"The newest job cannot be compared with what ran: {error.message}")
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import screen
+from pipeline.cli import options, screen
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def fit(
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="FILE|NAME", help="Default: every model on this machine.")
     ] = None,
+    engine: options.Server = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="With an adapter; may be repeated.")
     ] = None,
@@ -47,12 +48,16 @@ def fit(
     """Say whether a model fits the free memory without swapping, and otherwise what would make it fit.
 
     Without --model: a table of all models that `nightdesk models` finds, and the best of them that fits.
+    Of a server: whether the tasks fit the context that it gives a request. Its memory is its own.
 
     \b
     Examples:
       nightdesk fit receipts --model ollama:gemma3:4b
       nightdesk fit receipts
+      nightdesk fit receipts --engine http://127.0.0.1:8080
     """
+    if engine is not None:
+        return _server(tasks or [], model, str(options.server(engine)))
     from pipeline.engines.dry_run import dry_runs, free_vram
     from pipeline.engines.shape import Machine
     from pipeline.run.model import machine
@@ -75,6 +80,22 @@ def fit(
     laid_over = total_bytes([check_adapter(each.path, each.scale, header) for each in named])
     with dry_runs() as dry:
         return _one(header, _need(tasks or [], header), here, _with(laid_over, dry), replicas)
+
+
+def _server(tasks: list[str], model: str | None, url: str) -> int:
+    """Whether these tasks fit a server's context. Raises ModelDoesNotFit, with what would help."""
+    from pipeline.loopback import server_address
+    from pipeline.prompting import PromptBuilder, load_task
+    from pipeline.run.served import ServerModel
+
+    if not tasks:
+        raise UserError("With --engine a task is needed: a server's memory is its own.", hint="nightdesk fit TASK ...")
+    server = ServerModel(options.model(model), *server_address(url))
+    for name in tasks:
+        server.check_fits(PromptBuilder(load_task(name), server.tokenizer))
+    screen.out(screen.styled(screen.safe(server.name), "bold"), f"  {server.says()}")
+    screen.out(f"Fits its context: up to {server.most:,} tokens a request. Its memory is its own, and already taken.")
+    return 0
 
 
 def _with(adapters: int, measure: Measure) -> Measure:

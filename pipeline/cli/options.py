@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import UserError
+from pipeline.loopback import server_address
 
 DATABASE = "nightdesk.db"
 MODEL = "demo"
@@ -22,6 +23,10 @@ ModelName = Annotated[
     typer.Option(
         "--model", "-m", metavar="FILE|demo", help=f"The model, a GGUF file. Default: $NIGHTDESK_MODEL, else {MODEL}"
     ),
+]
+Server = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="http://127.0.0.1:PORT", help="A model server that runs here already."),
 ]
 Template = Annotated[
     str | None,
@@ -38,6 +43,16 @@ def database(given: Path | None) -> Path:
 def model(given: str | None) -> str:
     """The model to use: the option, else $NIGHTDESK_MODEL, else the demo model."""
     return given or os.environ.get("NIGHTDESK_MODEL") or MODEL
+
+
+def server(given: str | None) -> str | None:
+    """The address of a server, checked. Raises UserError."""
+    if given is not None:
+        try:
+            server_address(given)
+        except ValueError as error:
+            raise UserError(f"--engine: {error}.", hint="See `nightdesk help models`.") from error
+    return given
 
 
 def absolute(path: Path | str) -> str:

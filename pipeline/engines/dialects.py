@@ -6,7 +6,7 @@ forwards texts to other machines. What each server says is described in its own 
     KoboldCpp               /api/extra/version, /api/v1/model, /api/extra/true_max_context_length, /api/extra/tokencount
     LM Studio               /api/v0/models (loaded_context_length)
     text-generation-webui   /v1/internal/model/info, /v1/internal/token-count; a GBNF grammar instead of a schema
-    llama-server            /props, /tokenize
+    llama-server            /props, /tokenize, /lora-adapters, /apply-template; without a model it is a router of models
     Ollama                  /api/version, /api/tags, /api/show, and its own /api/chat, where num_ctx can be set
     llama-cpp-python        /openapi.json, /v1/models, /extras/tokenize/count; the schema in `json_object`
 """
@@ -17,9 +17,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from pipeline.data import Prompt, fingerprint
-from pipeline.engines.http import Http, Reply
+from pipeline.engines.http import ANSWER, Http, Reply
 from pipeline.errors import EngineError, ModelFileError
 
 Messages = Sequence[Mapping[str, str]]
@@ -102,6 +103,10 @@ class Server:
             _number(reply.get("usage", "completion_tokens")) or 0,
         )
 
+    def rendered(self, messages: Messages) -> str | None:  # noqa: ARG002 - most do not tell
+        """The prompt that the server makes of these messages; None where it does not tell."""
+        return None
+
     def too_long(self, reply: Reply) -> bool:
         """Whether the server refused a prompt because of its length."""
         error = reply.said.get("error") if isinstance(reply.said, dict) else None
@@ -138,7 +143,7 @@ class Server:
 
 
 class LlamaServer(Server):
-    """llama-server of llama.cpp. It refuses prompts that are too long."""
+    """llama-server of llama.cpp, with one model or as a router of several. It refuses prompts that are too long."""
 
     kind = "llama-server"
 
@@ -149,17 +154,43 @@ class LlamaServer(Server):
 
     def count(self, text: str) -> int:
         """See Server."""
-        tokens = self.http.post("/tokenize", {"content": text, "parse_special": True}).get("tokens")
+        asked = {"model": self.model, "content": text, "parse_special": True}
+        tokens = self.http.post("/tokenize", asked).get("tokens")
         return self._counted(Reply(200, {"n": len(tokens) if isinstance(tokens, list) else None}), "n")
 
     def form(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """See Server. Models that think are told not to."""
-        return {**super().form(schema), "chat_template_kwargs": {"enable_thinking": False}, "cache_prompt": True}
+        """See Server. Models that think are told not to; penalties would forbid copying."""
+        return {
+            **super().form(schema),
+            "chat_template_kwargs": {"enable_thinking": False},
+            "cache_prompt": True,
+            "repeat_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "dry_multiplier": 0.0,
+        }
+
+    def rendered(self, messages: Messages) -> str | None:
+        """See Server."""
+        asked = {"model": self.model, "messages": messages, "chat_template_kwargs": {"enable_thinking": False}}
+        prompt = self.http.post("/apply-template", asked).get("prompt")
+        return prompt if isinstance(prompt, str) else None
 
     def _open(self) -> None:
-        props = self.http.get("/props")
+        """A router loads the model with the first question about it, which may take minutes."""
+        which = urlencode({"model": self.model})
+        props = self.http.get(f"/props?{which}", ANSWER)
         self.at_a_time = _number(props.get("total_slots")) or 1
-        self.context = _number(props.get("default_generation_settings", "n_ctx"))
+        self.context = _number(props.get("default_generation_settings", "n_ctx")) or None
+        if self.context is None:
+            raise ModelFileError(
+                f"{self.kind} at {self.http.url} cannot load {self.model}.",
+                hint="See what it says in its own window or log; with --no-models-autoload, load the model there.",
+            )
+        meta = self.models().get(self.model)
+        about = {key: value for key, value in meta.items() if key != "n_ctx"} if isinstance(meta, dict) else None
+        adapters = self.http.get(f"/lora-adapters?{which}").get()
+        self.identity = [about, props.get("chat_template"), adapters]  # n_ctx is how it was started, not what it is
 
 
 class LlamaCppPython(Server):
@@ -348,12 +379,30 @@ _KINDS = (KoboldCpp, LmStudio, TextGenerationWebui, LlamaServer, Ollama, LlamaCp
 
 def recognise(http: Http, wanted: str) -> Server:
     """The server at this address. Raises EngineError where it is none that is known, ModelFileError for its models."""
+    first = http.get("/v1/models").status
+    if first in (401, 403):
+        raise asks_for_a_key(http)
+    if first == 503:
+        raise EngineError(f"The server at {http.url} is still loading its model.", hint="Try again when it is ready.")
     for kind in _KINDS:
         if kind.recognised(http):
             return kind(http, wanted)
     raise EngineError(
         f"The server at {http.url} does not say what it is, so it could forward your documents. Nothing was sent.",
         hint="Known: " + ", ".join(kind.kind for kind in _KINDS) + ". See `nightdesk help models`.",
+    )
+
+
+def counts_tokens(kind: str) -> bool:
+    """Whether servers of this kind tell how many tokens a text has."""
+    return next((each.counts for each in _KINDS if each.kind == kind), True)
+
+
+def asks_for_a_key(http: Http) -> EngineError:
+    """The server takes no question without its key, or not with the one that it got."""
+    return EngineError(
+        f"The server at {http.url} asks for a key.",
+        hint="Name the one that it was started with: export NIGHTDESK_SERVER_KEY=... (others could see an option).",
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,30 +46,48 @@ class _Connection(http.client.HTTPConnection):
         """Called by http.client before the first byte is sent."""
         self.sock = self._relay.connect(self._patience)
 
+    def end(self) -> None:
+        """From another thread: whoever waits for the answer is told that there is none."""
+        with suppress(OSError, AttributeError):  # not connected yet, or not any more
+            self.sock.shutdown(socket.SHUT_RDWR)
+
 
 class Http:
     """One server. Threads may share it: each request has a connection of its own."""
 
-    def __init__(self, relay: Relay, host: str, port: int) -> None:
+    def __init__(self, relay: Relay, host: str, port: int, key: str = "") -> None:
+        """`key`: what a server that was started with one asks for. The relay is not ours: runs share it."""
         self._relay, self._host, self._port = relay, host, port
+        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._lock = threading.Lock()
+        self._open: set[_Connection] | None = set()  # None: closed
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def get(self, path: str) -> Reply:
+    def get(self, path: str, timeout: float = QUESTION) -> Reply:
         """GET. Raises OSError or HTTPException where there was no answer."""
-        return self._ask("GET", path, None, QUESTION)
+        return self._ask("GET", path, None, timeout)
 
     def post(self, path: str, body: object, timeout: float = COUNT) -> Reply:
         """POST of a JSON body. Raises as `get`."""
         return self._ask("POST", path, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), timeout)
 
     def close(self) -> None:
-        """End every connection."""
-        self._relay.close()
+        """End every connection, and allow no more."""
+        with self._lock:
+            ended, self._open = self._open or set(), None
+        for connection in ended:
+            connection.end()
 
     def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> Reply:
         connection = _Connection(self._relay, self._host, self._port, timeout)
+        with self._lock:
+            if self._open is None:
+                raise ConnectionAbortedError("closed")
+            self._open.add(connection)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json", "Connection": "close"})
+            connection.request(method, path, body, self._headers)
             with connection.getresponse() as response:
                 if 300 <= response.status < 400:
                     raise EngineError(
@@ -78,6 +99,9 @@ class Http:
                 said = _json(raw) if len(raw) <= LARGEST else None
                 return Reply(response.status, said, float(after) if after.isdecimal() else None)
         finally:
+            with self._lock:
+                if self._open is not None:
+                    self._open.discard(connection)
             connection.close()
 
 

@@ -14,6 +14,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from http.client import HTTPException
 from typing import Any
@@ -21,9 +22,9 @@ from typing import Any
 from pipeline.batching import Halt
 from pipeline.data import Completion, Counts, Prompt, Stop
 from pipeline.engines import never
-from pipeline.engines.dialects import Said, Server
+from pipeline.engines.dialects import Said, Server, asks_for_a_key, counts_tokens
 from pipeline.engines.http import ANSWER, Reply
-from pipeline.errors import EngineError, ModelDoesNotFit
+from pipeline.errors import EngineError, ModelDoesNotFit, SchemaError
 from pipeline.models.byte_tokenizer import ASSISTANT, END, SYSTEM, USER, ByteTokenizer
 
 GLANCE = 0.1  # seconds between two looks at `should_stop`
@@ -33,8 +34,11 @@ IN_A_ROW = 5  # requests that fail with no answer between them: then it is the s
 A_TURN = 16  # tokens that a template writes around a turn, at most
 SLACK = 3  # tokens a turn by which counting texts one by one may be above counting them together
 LONGEST_TOKEN = 16  # bytes of text a token stands for at most, on the average of a prompt
+_REASON = 300  # characters of what a server says about a schema
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _ROLES = {SYSTEM: "system", USER: "user", ASSISTANT: "assistant"}
+# A string, whole or cut, or what is between
+_SPACES = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))|\s*([,:])\s*|\s+', re.DOTALL)
 _MARKUP = re.compile(
     r"<(?=\||/?s>|/?(?:bos|eos|unk|pad)>|(?:start|end)_of_(?:turn|text|role)|\uff5c|<SYS>|</SYS>|/?think>)|\[(?=/?INST\]|/?SYSTEM_PROMPT)"
 )
@@ -46,13 +50,26 @@ class ServerTokenizer(ByteTokenizer):
     def __init__(self, server: Server) -> None:
         super().__init__()
         self._server = server
-        self.fingerprint = server.fingerprint if server.counts else "two bytes a token"
+        self.fingerprint = _counting(server.fingerprint, counts=server.counts)
 
     def count(self, text: str) -> int:
         """Tokens of a document's text. Raises EngineError where the server is gone."""
         if not self._server.counts:
             return (len(text.encode("utf-8", "replace")) + 1) // 2
         return counted(self._server, unmarked(text))
+
+
+class RememberedTokenizer(ByteTokenizer):
+    """Names the cutting of the `ServerTokenizer` of a server of this kind and fingerprint. Counts nothing."""
+
+    def __init__(self, kind: str, fingerprint: str) -> None:
+        super().__init__()
+        self.fingerprint = _counting(fingerprint, counts=counts_tokens(kind))
+
+
+def _counting(fingerprint: str, *, counts: bool) -> str:
+    """Names the way of counting the tokens of a document."""
+    return fingerprint if counts else "two bytes a token"
 
 
 class ServerEngine:
@@ -190,6 +207,33 @@ def allot(server: Server, *, frame: str, turns: int, chunk_tokens: int, answer_t
     return most
 
 
+def try_schema(server: Server, prompt: Prompt, task: str) -> None:
+    """Ask for one token, so that a schema which the server refuses is known before a document is sent.
+
+    `prompt` holds no document's text, so what the server says about it can be shown. Raises SchemaError; EngineError
+    where the server wants a key or is gone. Everything else is left to the first prompt of the run.
+    """
+    schema = _plain(json.loads(prompt.constraint.schema))
+    try:
+        reply = server.http.post(
+            server.chat, server.body(messages_of(prompt), replace(prompt, max_tokens=1), schema), ANSWER
+        )
+    except TimeoutError:
+        return
+    except (OSError, HTTPException) as error:
+        raise _gone(server) from error
+    if reply.status in (401, 403):
+        raise asks_for_a_key(server.http)
+    if reply.status in (400, 422) and not server.too_long(reply):
+        told = reply.said.get("error", reply.said) if isinstance(reply.said, dict) else None
+        said = told.get("message") if isinstance(told, dict) else told
+        reason = said.strip().rstrip(".")[:_REASON] if isinstance(said, str) and said.strip() else "it does not say why"
+        raise SchemaError(
+            f"{server.kind} at {server.http.url} does not take the schema of the task {task}: {reason}.",
+            hint="Leave the keyword out of the schema, or use the model's file with --model.",
+        )
+
+
 def messages_of(prompt: Prompt) -> list[dict[str, str]]:
     """The turns of a prompt as messages, chat markup in their texts broken apart: servers parse it everywhere."""
     messages: list[dict[str, str]] = []
@@ -231,8 +275,13 @@ def _plain(schema: Any) -> Any:  # noqa: ANN401 - JSON
     return [_plain(item) for item in schema] if isinstance(schema, list) else schema
 
 
+def _spaced_as_ours(text: str) -> str:
+    """An answer with our own spaces between its parts: one that was cut can then be closed as ours are."""
+    return _SPACES.sub(lambda found: found[1] or (f"{found[2]} " if found[2] else ""), text).strip()
+
+
 def _completion(prompt: Prompt, said: Said) -> Completion:
-    tokens = tuple(said.text.strip().encode("utf-8", "replace"))
+    tokens = tuple(_spaced_as_ours(said.text).encode("utf-8", "replace"))
     counts = Counts(prefilled=max(0, said.prompt - said.reused), reused=said.reused, sampled=said.output)
     return Completion(prompt.work_key, tokens, (), (), (), counts, Stop.END if said.ended else Stop.LENGTH)
 

@@ -50,7 +50,7 @@ from pipeline.run.intake import Intake, chunking_id
 from pipeline.run.model import Model, machine, open_model
 from pipeline.run.night import NightsEnd
 from pipeline.run.scans import Scans
-from pipeline.run.served import open_server
+from pipeline.run.served import RememberedModel, open_for
 from pipeline.run.texts import Texts
 from pipeline.schema import any_extractive
 from pipeline.store import RunEnd, RunInfo, Store
@@ -71,6 +71,9 @@ __all__ = [
 
 PACKAGES = ("nightdesk", "llama-cpp-python", "llguidance", "outlines-core", "pypdf", "pydantic", "sqlite-utils")
 
+SERVERS_OWN = "the server's"
+"""The grammar of a recipe whose answers a server held to the schema."""
+
 
 def run(
     job: Job, *, command: str = "", dry_run: bool = False, should_stop: Callable[[], Halt] = never
@@ -81,7 +84,7 @@ def run(
     is a Summary unless an error ends the run; what was finished is kept under any of them.
     """
     tasks, inputs = _tasks(job)
-    model = open_model(job.model, job.lora) if job.engine.server is None else open_server(job)
+    model = open_for(job)
     template = _template(job)
     builders = {name: PromptBuilder(task, model.tokenizer, template=template) for name, task in tasks.items()}
     for builder in builders.values():
@@ -273,22 +276,23 @@ class _Run:
         return "failures" if self._summary.failed else "done"
 
 
-def _recipe_parts(job: Job, model: Model, builder: PromptBuilder) -> dict[str, str]:
+def _recipe_parts(job: Job, model: Model | RememberedModel, builder: PromptBuilder) -> dict[str, str]:
     """What makes an answer what it is, by name; `explain` names the parts that changed."""
     return {
         **builder.parts,
         "chunking": chunking_id(builder.task.options, model.tokenizer),
         "model": model.sha256,
         **({"lora": model.adapters} if model.adapters else {}),
-        "grammar": job.engine.grammar if job.engine.server is None else "the server's",
+        "grammar": job.engine.grammar if job.engine.server is None else SERVERS_OWN,
         "sampling": job.engine.sampling.words,
     }
 
 
-def recipes(settings: str) -> dict[str, dict[str, str]]:
+def recipes(settings: str, model_was: tuple[str, str]) -> dict[str, dict[str, str]]:
     """The recipes that the next run of a job makes, by task, from the settings that its last run kept as JSON.
 
-    Loads the tasks and the model's tokenizer, no weights. Raises as `run` does when they are not in order.
+    Loads the tasks and the model's tokenizer, no weights. A server is not asked: it is taken to hold the model of the
+    last run, whose name and fingerprint are `model_was`. Raises as `run` does when the tasks are not in order.
     """
     try:
         job = Job.model_validate_json(settings)
@@ -296,9 +300,7 @@ def recipes(settings: str) -> dict[str, dict[str, str]]:
         raise JobError(
             "The settings of the newest run were kept by another version.", hint="Run the job again."
         ) from error
-    if job.engine.server is not None:
-        raise JobError("Only a run asks the server what it is.", hint="Run the job again.")
-    model = open_model(job.model, job.lora)
+    model = open_model(job.model, job.lora) if job.engine.server is None else RememberedModel(*model_was)
     template = _template(job)
     builders = [PromptBuilder(task, model.tokenizer, template=template) for task in _tasks(job)[0].values()]
     return {builder.task.name: _recipe_parts(job, model, builder) for builder in builders}

@@ -21,7 +21,7 @@ from typing import Literal
 
 import psutil
 
-from pipeline.config import Job, JobTask
+from pipeline.config import EngineSettings, Job, JobTask
 from pipeline.errors import NetworkRefused, NightdeskError, StoreError
 from pipeline.models.gguf import check_model
 from pipeline.models.inspect import model_facts
@@ -31,6 +31,7 @@ from pipeline.readers import ocr
 from pipeline.run import PACKAGES, Failed, Recorded, run
 from pipeline.run.awake import command as awake_command
 from pipeline.run.model import SCRIPTED, machine
+from pipeline.run.served import ServerModel
 from pipeline.run.surroundings import synchronised
 from pipeline.store import Store
 
@@ -59,15 +60,15 @@ class Check:
     code: int = 0
 
 
-def doctor(model: str, database: Path) -> Iterator[Check]:
+def doctor(model: str, database: Path, engine: EngineSettings) -> Iterator[Check]:
     """Look at everything, one after the other. Puts the network guard on."""
     yield from _machine()
     yield from _ocr()
-    yield from _model(model)
+    yield from _model(model) if engine.server is None else _server(model, *engine.server)
     yield from _database(database)
     yield from _temporary()
     yield from _network()
-    yield from _rehearsal(model)
+    yield from _rehearsal(model, engine)
 
 
 def _ok(name: str, said: str) -> Check:
@@ -133,6 +134,15 @@ def _model(name: str) -> Iterator[Check]:
         return
     facts = ", ".join(f"{key} {value}" for key, value in model_facts(header).items())
     yield _ok("model", f"{path}: {header.architecture}, {header.quantisation}, {facts}")
+
+
+def _server(name: str, host: str, port: int) -> Iterator[Check]:
+    try:
+        model = ServerModel(name, host, port)
+    except NightdeskError as error:
+        yield _bad("server", error)
+        return
+    yield _ok("server", f"{model.name}: {model.says()}")
 
 
 def _database(database: Path) -> Iterator[Check]:
@@ -224,7 +234,7 @@ def _other_program() -> bool:
     return subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False, capture_output=True).returncode == 9
 
 
-def _rehearsal(model: str) -> Iterator[Check]:
+def _rehearsal(model: str, engine: EngineSettings) -> Iterator[Check]:
     """The whole path on a built-in receipt: read, cut, ask, check, ground, merge, save."""
     with tempfile.TemporaryDirectory(prefix="nightdesk-doctor-") as name:
         folder = Path(name)
@@ -232,7 +242,7 @@ def _rehearsal(model: str) -> Iterator[Check]:
             (folder / part).parent.mkdir()
             (folder / part).write_text(text, "utf-8")
         task = JobTask(task=str(folder / "prompts" / "till.toml"), inputs=(folder / "in",))
-        job = Job(database=folder / "night.db", model=model, tasks=(task,))
+        job = Job(database=folder / "night.db", model=model, tasks=(task,), engine=engine)
         try:
             events = [*run(job)]
         except NightdeskError as error:
@@ -244,4 +254,8 @@ def _rehearsal(model: str) -> Iterator[Check]:
         said = first.message if first else "The sample made no row."
         yield Check("rehearsal", "bad", said, first.hint if first else "Please report this.", 3 if first else 1)
         return
-    yield _ok("rehearsal", f"a sample was read, asked ({model}), checked and saved with the network refused")
+    whom = model if engine.server is None else engine.engine
+    yield _ok(
+        "rehearsal",
+        f"a sample was read, asked ({whom}), checked and saved with the network refused",
+    )

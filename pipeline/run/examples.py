@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import Job, JobTask
+from pipeline.config import EngineSettings, Job, JobTask
 from pipeline.errors import UserError
 from pipeline.evaluation import Gold, Report, compare, evaluate, value_types
 from pipeline.prompting import Example, PromptBuilder, Task, load_task
 from pipeline.run import Summary, run
 from pipeline.run.model import open_model
+from pipeline.run.served import ServerModel
 from pipeline.store import Store
 
 
@@ -33,30 +34,42 @@ class Worth:
     seconds: float  # of decoding, a document
 
 
-def worth_of_examples(task: Task, gold: Sequence[Gold], files: Mapping[str, Path], model: str) -> Iterator[Worth]:
+def worth_of_examples(
+    task: Task, gold: Sequence[Gold], files: Mapping[str, Path], model: str, engine: EngineSettings
+) -> Iterator[Worth]:
     """First the task as it is, then without each example. Documents that are examples are not scored."""
     if not task.examples:
         raise UserError(f"The task {task.name} has no examples.", hint="Write some: nightdesk help tasks.")
-    tokenizer = open_model(model).tokenizer
+    tokenizer = (open_model(model) if engine.server is None else ServerModel(model, *engine.server)).tokenizer
     with tempfile.TemporaryDirectory(prefix="nightdesk-examples-") as folder:
-        before, seconds, whole = _run(task, None, gold, files, model, Path(folder) / "all")
+        before, seconds, whole = _run(task, None, gold, files, model, engine, Path(folder) / "all")
         yield Worth(None, before.micro.normalised.f1, 0.0, (0.0, 0.0), 0, seconds)
         full = len(PromptBuilder(whole, tokenizer).prefix.tokens)
-        for number in range(1, len(task.examples) + 1):
-            after, seconds, without = _run(task, number, gold, files, model, Path(folder) / str(number))
+        for number, example in enumerate(task.examples, start=1):
+            after, seconds, without = _run(task, number, gold, files, model, engine, Path(folder) / str(number))
             change = compare(after, before).micro  # from without it to with it
-            tokens = full - len(PromptBuilder(without, tokenizer).prefix.tokens)
+            if engine.server is None:
+                tokens = full - len(PromptBuilder(without, tokenizer).prefix.tokens)
+            else:  # it counts texts; what its template writes around them is not known
+                tokens = tokenizer.count(example.text) + tokenizer.count(example.answer)
             yield Worth(number, after.micro.normalised.f1, change.gain, change.interval, tokens, seconds)
 
 
 def _run(
-    task: Task, leave_out: int | None, gold: Sequence[Gold], files: Mapping[str, Path], model: str, folder: Path
+    task: Task,
+    leave_out: int | None,
+    gold: Sequence[Gold],
+    files: Mapping[str, Path],
+    model: str,
+    engine: EngineSettings,
+    folder: Path,
 ) -> tuple[Report, float, Task]:
     """Run the task without one example; its scores, seconds a document, and the task that was run."""
     kept = [example for number, example in enumerate(task.examples, start=1) if number != leave_out]
     file = _write(task, kept, folder)
     inputs = tuple(dict.fromkeys(files[label.id].absolute() for label in gold))
-    job = Job(database=folder / "night.db", model=model, tasks=(JobTask(task=str(file), inputs=inputs),))
+    tasks = (JobTask(task=str(file), inputs=inputs),)
+    job = Job(database=folder / "night.db", model=model, tasks=tasks, engine=engine)
     summary = next((event for event in run(job) if isinstance(event, Summary)), None)
     with Store.open(job.database, write=False) as store:
         records = {record.document: record for record in store.records(task.name)}

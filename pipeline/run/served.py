@@ -1,25 +1,37 @@
-"""The model of a run in a server that runs on this machine already: asked what it is, held to its context."""
+"""The model of a run in a server that runs on this machine already: asked what it is, held to its context.
+
+`RememberedModel` stands for it where nobody may be asked: `explain` runs behind the network guard.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from http.client import HTTPException
 
 from pipeline.config import EngineSettings, Job
 from pipeline.engines import Engine
 from pipeline.engines.dialects import recognise
 from pipeline.engines.http import Http
-from pipeline.engines.server import ServerEngine, ServerTokenizer, allot, messages_of
+from pipeline.engines.server import RememberedTokenizer, ServerEngine, ServerTokenizer, allot, messages_of, try_schema
 from pipeline.errors import EngineError, JobError, TaskError
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder
+from pipeline.run.model import Model, open_model
 from pipeline.supervise.relay import relay_to
 
+KEY = "NIGHTDESK_SERVER_KEY"
+"""Where the key of a server is looked for: nobody else sees it there, and no database keeps it."""
 
-def open_server(job: Job) -> ServerModel:
-    """The server that a job names. Raises JobError for what a server cannot do, and as ServerModel."""
+
+def open_for(job: Job) -> Model:
+    """The model that a job names: a file, or the one that a server holds.
+
+    Raises as `open_model` and `ServerModel`, and JobError for what a server cannot do.
+    """
     settings = job.engine
     if settings.server is None:
-        raise ValueError("the job names no server")
+        return open_model(job.model, job.lora)
     for given, option in ((job.template, "template"), (job.lora, "lora"), (settings.sampling.samples, "samples")):
         if given:
             raise JobError(
@@ -39,7 +51,7 @@ class ServerModel:
 
     def __init__(self, name: str, host: str, port: int) -> None:
         """Raises EngineError where the server does not answer or is none that is known; ModelFileError."""
-        http = Http(relay_to(host, port), host, port)
+        http = Http(relay_to(host, port), host, port, os.environ.get(KEY, ""))
         try:
             self._server = recognise(http, name)
         except PermissionError as error:
@@ -53,10 +65,16 @@ class ServerModel:
         self.sha256 = self._server.fingerprint
         self.tokenizer: TokenizerLike = ServerTokenizer(self._server)
         self._most = 0
+        self._builders: list[PromptBuilder] = []
 
     def check_fits(self, builder: PromptBuilder) -> None:
-        """See Model. Raises TaskError where the task wants a template of its own: the server applies the model's."""
+        """See Model. Raises TaskError where the task wants what only the model's file allows."""
         task, options = builder.task, builder.task.options
+        if options.reasoning:
+            raise TaskError(
+                f"Task {task.name} asks for reasoning, and a server's thoughts cannot be told from its answers.",
+                hint="Leave `reasoning` out of the task's [options], or use the model's file with --model.",
+            )
         if options.template is not None:
             raise TaskError(
                 f"Task {task.name} names a chat template, but a server applies the one of its model.",
@@ -72,12 +90,51 @@ class ServerModel:
             task=task.name,
         )
         self._most = max(self._most, most)
+        self._builders.append(builder)
+
+    def says(self, requests: int | None = None) -> str:
+        """How much it is asked at once, in words."""
+        requests = requests or self._server.at_a_time
+        each = "" if self._server.context is None else f", {self._server.context:,} tokens each"
+        return f"{requests} request{'s' * (requests > 1)} at a time{each}"
+
+    @property
+    def most(self) -> int:
+        """Tokens that the longest prompt and answer may take, of the tasks that were checked."""
+        return self._most
+
+    def try_schemas(self) -> None:
+        """Let the server begin an answer of every task that was checked. See `try_schema`."""
+        self._server.prepare(self._most)
+        for builder in self._builders:
+            try_schema(self._server, builder.prompt("", ""), builder.task.name)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server tells how many tokens a text has."""
+        return self._server.counts
+
+    def shown(self, builder: PromptBuilder, text: str) -> tuple[str, bool]:
+        """The prompt about a text, and whether it is as the server makes it: where it does not tell, it is in turns."""
+        messages = messages_of(builder.prompt(text, ""))
+        rendered = self._server.rendered(messages)
+        if rendered is not None:
+            return rendered, True
+        return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages), False
 
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:  # noqa: ARG002
-        """See Model."""
-        self._server.prepare(self._most)
+        """See Model. Raises as `try_schemas`."""
+        self.try_schemas()
         requests = settings.shape.slots or self._server.at_a_time
-        said = f"{requests} request{'s' * (requests > 1)} at a time"
-        if self._server.context is not None:
-            said += f", {self._server.context:,} tokens each"
-        return ServerEngine(self._server, requests), said
+        return ServerEngine(self._server, requests), self.says(requests)
+
+
+class RememberedModel:
+    """What a recipe needs of a server's model, as the run of this name and fingerprint found it. Asks nobody."""
+
+    adapters = ""
+
+    def __init__(self, name: str, sha256: str) -> None:
+        self.sha256 = sha256
+        kind = re.search(r" \((.+) at http://\S+\)$", name)
+        self.tokenizer: TokenizerLike = RememberedTokenizer(kind[1] if kind else "", sha256)

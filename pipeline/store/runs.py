@@ -123,6 +123,11 @@ class Runs(Part):
         row = self._one("SELECT settings FROM _runs ORDER BY id DESC LIMIT 1")
         return None if row is None else str(row[0])
 
+    def last_model(self) -> tuple[str, str] | None:
+        """Name and sha256 (a server's: fingerprint) of the model of the newest run; None where there was none."""
+        row = self._one("SELECT model, model_sha256 FROM _runs ORDER BY id DESC LIMIT 1")
+        return None if row is None else (str(row[0]), str(row[1]))
+
     def note_shape(self, run_id: int, shape: str) -> None:
         """Keep how the engine was shaped: slots, cells, threads. It decides speed, not answers."""
         with self.atomic():

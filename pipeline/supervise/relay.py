@@ -6,7 +6,7 @@ There the kernel lets stream sockets through, since a seccomp filter cannot see 
 address is checked by the audit hook of `pipeline.offline`, and nothing runs in the relay but this module.
 
 The kernel filter of a guarded process holds for its children too, so a relay must be started before the guard is
-put on: `start_early`, at the entry of the command line.
+put on: `start_early`, at the entry of the command line. It lives as long as the process, for all runs in it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONNECTED, _NOBODY, _REFUSED = b"+", b"-", b"!"
 _BLOCK = 1 << 16
 _CONNECTING = 10.0  # seconds
 
-_early: dict[tuple[str, int], Relay] = {}
+_relays: dict[tuple[str, int], Relay] = {}
 
 
 class Relay:
@@ -76,13 +76,14 @@ class Relay:
 
 def start_early(host: str, port: int) -> None:
     """Start a relay while this process may still have children with network sockets; `relay_to` hands it out."""
-    if (host, port) not in _early:
-        _early[host, port] = Relay(host, port)
+    relay_to(host, port)
 
 
 def relay_to(host: str, port: int) -> Relay:
-    """The relay that was started early, or a new one, which works only in a process without the guard."""
-    return _early.pop((host, port), None) or Relay(host, port)
+    """This process's relay to the address: the one that was started early, else one for a process without the guard."""
+    if (host, port) not in _relays:
+        _relays[host, port] = Relay(host, port)
+    return _relays[host, port]
 
 
 # --- the child
@@ -118,6 +119,8 @@ def _serve(client: socket.socket, host: str, port: int) -> None:
             client.sendall(_CONNECTED)
             back = _thread(partial(_pump, server, client))
             _pump(client, server)
+            with contextlib.suppress(OSError):  # we ended it: the server need not go on for nobody
+                server.shutdown(socket.SHUT_RDWR)
             back.join()
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,10 +24,10 @@ from pipeline.data import ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines import server as engine_module
 from pipeline.engines.dialects import ANY, Server, recognise
 from pipeline.engines.http import Http
-from pipeline.engines.server import ServerEngine, ServerTokenizer, allot, messages_of, unmarked
-from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
+from pipeline.engines.server import ServerEngine, ServerTokenizer, allot, messages_of, try_schema, unmarked
+from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError, SchemaError
 from pipeline.models.byte_tokenizer import ASSISTANT, END, SYSTEM, USER
-from pipeline.supervise.relay import Relay
+from pipeline.supervise.relay import Relay, relay_to
 
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string", "x-nightdesk": {"extractive": true}}}}'
 ANSWER = '{"a": "b"}'
@@ -72,7 +73,7 @@ class Fake:
             said = self.chat(body)
             self.busy -= 1
         else:
-            said = self.fixed.get(handler.path, (404, {"error": "no such path"}))
+            said = self.fixed.get(handler.path.partition("?")[0], (404, {"error": "no such path"}))
             said = said(body) if callable(said) else said
         status, content, *headers = said if isinstance(said, tuple) else (200, said)
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -441,6 +442,97 @@ def test_an_answer_that_the_budget_cut_is_marked(start, meet):
     assert answers(meet(start(LLAMA_SERVER, openai_says('{"a": "', finish="length"))), [prompt()]) == {
         "k": (Stop.LENGTH, '{"a": "')
     }
+
+
+def test_an_answer_that_is_spaced_otherwise_is_spaced_as_ours(start, meet):
+    said = '\n{\n  "a" : "b,  c: \\" d",\n  "e":[1 ,\n2],"f": "cut,  he'
+
+    assert answers(meet(start(LLAMA_SERVER, openai_says(said, finish="length"))), [prompt()]) == {
+        "k": (Stop.LENGTH, '{"a": "b,  c: \\" d", "e": [1, 2], "f": "cut,  he')
+    }
+
+
+def test_a_schema_that_the_server_refuses_is_known_before_a_document_is_sent(start, meet):
+    refusal = {"error": {"code": 400, "message": "JSON schema error at #/properties/a: no."}}
+    server = meet(start(LLAMA_SERVER, lambda _: (400, refusal)))
+
+    with pytest.raises(SchemaError, match=r"the schema of the task t: JSON schema error at #/properties/a: no\.$"):
+        try_schema(server, prompt(), "t")
+    try_schema(meet(start(LLAMA_SERVER)), prompt(), "t")
+
+
+def test_a_server_that_was_started_with_a_key_is_asked_with_it_or_not_at_all(start):
+    fake = start(LLAMA_SERVER)
+    plain = fake.answer
+
+    def guarded(handler: Any, body: Any) -> None:
+        if handler.headers.get("Authorization") != "Bearer open":
+            fake.fixed, fake.chat = {}, lambda _: (401, {"error": {"message": "Invalid API Key"}})
+            fake.fixed["/v1/models"] = (401, {})
+        else:
+            fake.fixed, fake.chat = LLAMA_SERVER, openai_says()
+        plain(handler, body)
+
+    fake.answer = guarded  # type: ignore[method-assign]
+
+    def ask(key: str) -> Server:
+        return recognise(Http(Direct(fake.port), "127.0.0.1", fake.port, key), ANY)
+
+    assert answers(ask("open"), [prompt()]) == {"k": (Stop.END, ANSWER)}
+    for key in ("", "wrong"):
+        with pytest.raises(EngineError, match="asks for a key"):
+            ask(key)
+
+
+def test_how_llama_server_was_started_is_not_what_model_it_holds(start, meet):
+    def started(*, n_ctx: int = 4096, template: str = "a", adapters: Any = ()) -> str:
+        models = {"data": [{"id": "x.gguf", "meta": {"n_params": 7, "n_ctx": n_ctx}}]}
+        props = {"default_generation_settings": {"n_ctx": n_ctx}, "total_slots": 3, "chat_template": template}
+        return meet(
+            start({**LLAMA_SERVER, "/props": props, "/v1/models": models, "/lora-adapters": list(adapters)})
+        ).fingerprint
+
+    assert started() == started(n_ctx=512)
+    assert len({started(), started(template="b"), started(adapters=[{"id": 0, "path": "l.gguf", "scale": 1.0}])}) == 3
+
+
+def test_a_router_loads_the_model_that_is_named(start, meet):
+    def props(_: Any) -> Any:
+        return {"default_generation_settings": {"n_ctx": 0}, "role": "router"}
+
+    fake = start({**LLAMA_SERVER, "/props": props, "/v1/models": {"data": [{"id": "a"}, {"id": "b"}]}})
+    with pytest.raises(ModelFileError, match="has these models: a, b"):
+        meet(fake)
+    with pytest.raises(ModelFileError, match="cannot load b"):
+        meet(fake, "b")
+    assert [path for path, _ in fake.seen if path.startswith("/props?")] == ["/props?model=b"]
+
+
+def test_runs_after_one_another_share_a_relay_and_closing_ends_what_is_out(start, no_waits):
+    fake = start(LLAMA_SERVER, lambda _: time.sleep(2))
+    relay = relay_to("127.0.0.1", fake.port)
+    assert relay_to("127.0.0.1", fake.port) is relay
+
+    http = Http(relay, "127.0.0.1", fake.port)
+    ended: list[float] = []
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, HTTPException):
+            http.post("/v1/chat/completions", {"messages": []}, 60)
+        ended.append(time.monotonic())
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while not fake.asked():
+        time.sleep(0.01)
+    began = time.monotonic()
+    http.close()
+    waiting.join(10)
+
+    assert ended[0] - began < 1.5
+    with pytest.raises(OSError, match="closed"):
+        http.get("/props")
+    assert Http(relay, "127.0.0.1", fake.port).get("/props").status == 200
 
 
 def test_stopping_drains_or_drops_what_is_out(start, meet):

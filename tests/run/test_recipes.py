@@ -29,7 +29,7 @@ def test_the_recipe_follows_the_settings_that_answers_depend_on() -> None:
                 "engine": engine,
             }
         )
-        return recipes(job.model_dump_json())["receipts"]
+        return recipes(job.model_dump_json(), ("", ""))["receipts"]
 
     plain = parts()
 
