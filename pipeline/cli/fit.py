@@ -79,7 +79,7 @@ def fit(
     named = [Lora.model_validate(each) for each in lora or []]
     laid_over = total_bytes([check_adapter(each.path, each.scale, header) for each in named])
     with dry_runs() as dry:
-        return _one(header, _need(tasks or [], header), here, _with(laid_over, dry), replicas)
+        return _one(header, _need(tasks or [], header), here, dry, replicas, laid_over)
 
 
 def _server(tasks: list[str], model: str | None, url: str) -> int:
@@ -125,13 +125,18 @@ def _need(tasks: list[str], header: Header) -> _Need:
     )
 
 
-def _one(header: Header, need: _Need, here: Machine, measure: Measure, replicas: int) -> int:
-    """One model: its memory by purpose, then yes or what would help. Exit code 4 where it does not fit."""
+def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: int, adapters: int) -> int:
+    """One model: its memory by purpose, then yes or what would help. Exit code 4 where it does not fit.
+
+    `alone` measures without the `adapters`, which are bytes.
+    """
     from pipeline.config import Shape
     from pipeline.engines.shape import SLOTS, resolve, usable
     from pipeline.errors import ModelDoesNotFit
 
-    def tried(shape: Shape) -> Resolved | None:
+    measure = _with(adapters, alone)
+
+    def tried(shape: Shape, measure: Measure = measure) -> Resolved | None:
         try:
             return resolve(
                 shape, header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked, measure=measure
@@ -146,7 +151,8 @@ def _one(header: Header, need: _Need, here: Machine, measure: Measure, replicas:
     memory = measure(header, shown.sizes)
     screen.out(screen.styled(str(header.path), "bold"))
     rows = [
-        ("weights", _gib(memory.weights)),
+        ("weights", _gib(memory.weights - adapters)),
+        *([("adapters", _gib(adapters))] if adapters else []),
         ("cache", f"{_gib(memory.cache)} ({shown.sizes.cells:,} cells of {shown.sizes.kv_type})"),
         ("computing", _gib(memory.compute + memory.outputs)),
         ("program", _gib(memory.program)),
@@ -164,13 +170,23 @@ def _one(header: Header, need: _Need, here: Machine, measure: Measure, replicas:
         screen.out(f"Fits without swapping, with {answers} written at the same time{fewer}.")
         return 0
     screen.out("Does not fit without swapping, even with one answer at a time. What would help, least harm first:")
-    screen.out(*(f"  - {line}" for line in _cures(header, tried, need, here)))
+    without = bool(adapters) and tried(Shape(), alone) is not None
+    screen.out(*(f"  - {line}" for line in _cures(header, tried, need, here, adapters, without=without)))
     return ModelDoesNotFit.exit_code
 
 
-def _cures(header: Header, tried: Callable[[Shape], Resolved | None], need: _Need, here: Machine) -> list[str]:
-    """In order of harm."""
+def _cures(
+    header: Header,
+    tried: Callable[[Shape], Resolved | None],
+    need: _Need,
+    here: Machine,
+    adapters: int,
+    *,
+    without: bool,
+) -> list[str]:
+    """In order of harm. `without`: it fits when the adapters are left out; they belong to this model and no other."""
     from pipeline.config import Shape
+    from pipeline.engines.shape import less
     from pipeline.models.shelf import shelf
 
     lines = ["close other programs; nothing changes"]
@@ -180,13 +196,21 @@ def _cures(header: Header, tried: Callable[[Shape], Resolved | None], need: _Nee
         lines.append('kv_type = "q4_0" in the job\'s [engine.shape]: half the speed on a CPU, and worse answers')
     others = [(each.name, whole) for each in shelf() if (whole := _whole(each.path)) is not None]
     smaller = [(n, h) for n, h in others if h.tensor_bytes < header.tensor_bytes and _fits(h, need, here)]
-    same = [(n, h) for n, h in smaller if h.parameters == header.parameters and h.architecture == header.architecture]
+    with_them = less(here, adapters)
+    same = [
+        (n, h)
+        for n, h in smaller
+        if h.parameters == header.parameters and h.architecture == header.architecture and _fits(h, need, with_them)
+    ]
+    if without:
+        lines.append("leave the adapters out: another recipe, so all its work is done again")
     if same:
         name, best = max(same, key=lambda pair: pair[1].tensor_bytes)
         lines.append(f"the same model quantised more: {name} ({best.quantisation})")
     elif smaller:
         name, best = max(smaller, key=lambda pair: (pair[1].parameters, pair[1].tensor_bytes))
-        lines.append(f"a smaller model that is here: {name} ({best.quantisation})")
+        alone = ", without the adapters" if adapters else ""
+        lines.append(f"a smaller model that is here: {name} ({best.quantisation}){alone}")
     else:
         lines.append("a smaller quantisation of it, or a smaller model: none that fits is on this machine")
     lines.append("a lower chunk_tokens in the task: a change of the task, so all its work is done again")

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from pipeline.cli import call
+from pipeline.cli.fit import LONGEST, PREFIX
+from pipeline.config import Shape
 from pipeline.data import Counts
+from pipeline.engines.shape import RESERVE, Machine, resolve
 from pipeline.models import locate, speed
 from pipeline.models.gguf import read_header
+from pipeline.models.memory import estimate
 from pipeline.run import model as run_model
 from pipeline.store import RunEnd, RunInfo, Store
 
@@ -120,6 +124,31 @@ def test_what_does_not_fit_gets_cures_in_order_of_harm(
     assert "close other programs" in cures[0]
     assert "chunk_tokens" in cures[-2]
     assert "--allow-swap" in cures[-1]
+
+
+def test_adapters_count_in_the_sizes_and_in_the_cures(
+    home: Path, files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = read_header(home / "tiny.gguf")
+    adapter = files.write(
+        "style.gguf",
+        {"general.architecture": header.architecture, "general.type": "adapter", "adapter.type": "lora"},
+        tensors=[("blk.0.attn_q.weight.lora_a", (4096, 4096), 0)],
+    )
+    monkeypatch.setattr(run_model, "machine", lambda: Machine(2, free_memory=1 << 40))
+    fit = ["fit", "--model", "tiny", "--lora", str(adapter)]
+    assert call(fit) == 0
+    assert "adapters  0.06 GiB" in capsys.readouterr().out
+
+    one = Shape(slots=1, allow_swap=True)
+    sizes = resolve(one, header, Machine(2, 0), prefix=PREFIX, longest=LONGEST, ranked=True).sizes
+    room = int((estimate(header, sizes).total + (32 << 20)) / (1 - RESERVE))  # for the model, and half of the adapter
+    monkeypatch.setattr(run_model, "machine", lambda: Machine(2, free_memory=room))
+
+    assert call(fit[:3]) == 0
+    capsys.readouterr()
+    assert call(fit) == 4
+    assert "  - leave the adapters out: another recipe" in capsys.readouterr().out
 
 
 def test_a_name_that_may_be_two_models_lists_them(home: Path, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
