@@ -74,7 +74,9 @@ def list_models(
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file or a folder with one.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A model file, a folder with one, or a listed name.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
 ) -> None:
     """Say what a model file is and what to do with it. Nothing in it is run.
@@ -84,8 +86,10 @@ def inspect(
       nightdesk models inspect ~/Downloads/some-model-Q4_K_M.gguf
     """
     from pipeline.models.inspect import inspect as look
+    from pipeline.models.locate import find_model, is_path
 
-    seen = look(file.expanduser())
+    path = Path(file).expanduser()
+    seen = look(path if path.exists() or is_path(file) or path.suffix else find_model(file))
     if as_json:
         facts = {"path": str(seen.path), "what": seen.what, "advice": seen.advice, "usable": seen.usable, **seen.facts}
         screen.out(json.dumps(facts, indent=1, ensure_ascii=False))
@@ -154,6 +158,17 @@ def _row(found: Found, room: int, measured: Callable[[Path], float | None]) -> _
     return _Row(found, header, "", need, fits=need <= room, speed=guess, measured=speed is not None)
 
 
+def _worth(row: _Row) -> tuple[bool, bool, int, int]:
+    """What orders models for somebody who knows nothing else about them: as `nightdesk fit` does."""
+    header = row.header
+    return (
+        row.fits,
+        header is not None and bool(header.chat_template),
+        header.parameters if header is not None else 0,
+        header.tensor_bytes if header is not None else 0,
+    )
+
+
 def _object(row: _Row) -> dict[str, object]:
     from pipeline.models.quantisation import quality
 
@@ -203,7 +218,7 @@ def _print(rows: list[_Row]) -> None:
         if row.problem:
             screen.out(f"{screen.safe(row.found.name)} cannot be used: {screen.safe(row.problem)}")
     if table:
-        first = next((row for row in rows if row.fits), rows[0])
+        first = max(rows, key=_worth)
         screen.out(
             f"Fits: with {CONTEXT:,} tokens of context, without swapping, as the memory is now.",
             "tokens/s: measured in runs; with ~ an estimate for one answer at a time, memory speed over size.",

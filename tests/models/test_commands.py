@@ -49,6 +49,13 @@ def test_the_list_names_models_and_says_what_is_wrong_with_others(
     assert "cut short" in out
 
 
+def test_a_listed_name_can_be_inspected(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["models", "inspect", "folder:tiny"]) == 0
+    assert f"{home / 'tiny.gguf'}: a GGUF model, F32 (full)" in capsys.readouterr().out
+    assert call(["models", "inspect", "nothing.gguf"]) == 4
+    assert "nothing.gguf cannot be read" in capsys.readouterr().err
+
+
 def test_the_list_as_json_holds_paths_and_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["models", "--json"]) == 0
     tiny, torn = json.loads(capsys.readouterr().out)
