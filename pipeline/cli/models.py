@@ -89,7 +89,7 @@ def inspect(
     from pipeline.models.locate import find_model, is_path
 
     path = Path(file).expanduser()
-    seen = look(path if path.exists() or is_path(file) or path.suffix else find_model(file))
+    seen = look(path if path.exists() or is_path(file) else find_model(file))
     if as_json:
         facts = {"path": str(seen.path), "what": seen.what, "advice": seen.advice, "usable": seen.usable, **seen.facts}
         screen.out(json.dumps(facts, indent=1, ensure_ascii=False))
