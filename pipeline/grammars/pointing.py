@@ -25,6 +25,7 @@ from pipeline.schema.canonical import write
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
 MAX_LINES = 5  # of a run of lines
 RANKED_LINES = 80  # a chunk of more lines is too long to compare all their runs
+_DEEP = 4  # parentheses in one rule; llguidance 1.9 refuses some ten
 _ANY = r'([^"\\]|\\.)'
 _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
 
@@ -311,8 +312,11 @@ class _Writer:
         text, runs = self.places.text, []
         for start, ends in _reach(self.places, limit, window):
             run = ""
-            for before, end in reversed(list(pairwise([start, *ends]))):
+            for depth, (before, end) in enumerate(reversed(list(pairwise([start, *ends]))), start=1):
                 run = f"{_literal(_inner(text[before:end]))} {run}".strip()
+                if before != start and depth % _DEEP == 0:
+                    self.rules.append(f"{name}_PART_{len(self.rules)}: {run}")
+                    run = f"{name}_PART_{len(self.rules) - 1}"
                 run = f"({run})?" if before != start else run
             runs.append(run)
         if runs:

@@ -492,3 +492,16 @@ def test_a_continuation_can_be_committed_and_changes_nothing(data, source):
             following = [data.draw(st.sampled_from([t for t in range(256) if mask[t // 32] >> (t % 32) & 1]))]
         for token in following:
             cursor.commit(token)
+
+
+def test_lines_of_many_narrow_cells_are_not_too_deep_for_the_grammar():
+    task = TaskSchema.from_json(
+        {"type": "object", "properties": {"v": {"type": "string", "x-nightdesk": {"unit": "lines"}}}}
+    )
+    source = "\n".join("  ".join(f"{letter}{row}" for letter in "abcdefgh") for row in range(5))
+    words = fold(source).text.split(" ")
+
+    assert accepts(task, source, answer(" ".join(words)))
+    assert accepts(task, source, answer(" ".join(words[:9])))
+    assert accepts(task, source, answer(" ".join(words[8:31])))
+    assert not accepts(task, source, answer(" ".join(words[1:10])))

@@ -186,7 +186,7 @@ def _choose_examples(
         candidates = [candidate for candidate in candidates if candidate[3]]
     if isinstance(wanted, list):
         assert len(candidates) == len(wanted), "an example lacks a labelled value"
-        return [candidate[:3] for candidate in candidates]
+        return [candidate[:3] for candidate in sorted(candidates, key=lambda one: wanted.index(one[0]))]
     typical = sum(map(_filled, candidates)) / max(len(candidates), 1)
     chosen: list[Candidate] = []
     while candidates and len(chosen) < wanted:
