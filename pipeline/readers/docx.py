@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
@@ -20,10 +20,11 @@ from pipeline.data import Changes
 from pipeline.readers import PageText, Reading, ReadOptions, packages
 from pipeline.readers.changes import Change, is_read, marked
 from pipeline.readers.numbering import Numbering, whole
+from pipeline.readers.outline import Outline
 from pipeline.readers.packages import Package, attribute, child, local
 
 SUFFIXES = (".docm", ".docx", ".dotm", ".dotx")
-VERSION = f"2 ({packages.VERSION})"
+VERSION = f"3 ({packages.VERSION})"
 
 _GONE = frozenset(("instrText", "delInstrText", "pPr", "rPr", "tblPr", "trPr", "tcPr", "rt", "sectPr"))
 _INSERTED = {"ins": True, "moveTo": True, "cellIns": True, "del": False, "moveFrom": False, "cellDel": False}
@@ -34,6 +35,7 @@ _OPERANDS = frozenset(("num", "den", "e", "sup", "sub"))
 _GAP = 100  # twentieths of a point between two paragraphs that a reader sees as a blank line
 _DEEPEST_STYLE = 20
 _WIDEST_SPAN = 100
+_NO_HEADING = 9  # the level of a text in an outline
 
 
 def recognises(content: bytes) -> bool:
@@ -46,8 +48,8 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     package = packages.open_office(content, name, options)
     main = package.main("wordprocessingml")
     document = _Document(package, main, options.changes)
-    text = document.text()
-    return Reading((PageText(text),), package.embedded(main), document.changed)
+    page = document.page()
+    return Reading((page,), package.embedded(main), document.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class _Style:
     depth: int = 0
     before: int = 0
     after: int = 0
+    is_heading: bool = False
     close: bool = False  # no gap to a neighbour of the same style
 
 
@@ -75,6 +78,8 @@ class _Document:
         }
         self._comments = {attribute(one, "id"): one for one in self._children("comments")}
         self._lines: list[str] = []
+        self._all_lines = self._lines  # of the body, wherever the walk is
+        self._outline = Outline()
         self._behind: list[str] = []  # notes, comments and text boxes that are due behind the paragraph or table
         self._joined = ""  # text of a paragraph whose end is a change that is not read
         self._changes: Changes = changes
@@ -84,15 +89,14 @@ class _Document:
         self._inside = 0  # of a note, comment or box, where no other is followed
         self._last = (_Style(), "")  # the paragraph before, with its style's name
 
-    def text(self) -> str:
+    def page(self) -> PageText:
         """Headers, body, footers."""
         sections = [one for one in (self._body.iter() if self._body is not None else ()) if local(one) == "sectPr"]
         headers = list(self._around(sections, "header"))
         footers = list(self._around(sections, "footer"))
         self._blocks(() if self._body is None else self._body)
         self._paragraph_line("", _Style(), "")
-        body = "\n".join(self._lines)
-        return "\n\n".join(piece for piece in (*headers, body, *footers) if piece.strip())
+        return self._outline.page(self._lines, headers=headers, footers=footers)
 
     def _part(self, kind: str) -> etree._Element | None:
         names = self._package.related(self._main, kind)
@@ -161,6 +165,11 @@ class _Document:
         close = name == last_name and (style.close or last.close)
         if self._lines and not close and max(last.after, style.before) >= _GAP:
             self._lines.append("")
+        if self._lines is self._all_lines:
+            if style.is_heading and text.strip():
+                self._outline.heading(len(self._lines), text)
+            else:
+                self._outline.paragraph(len(self._lines), text)
         self._lines.append(text)
         self._last = (style, name)
         self._flush()
@@ -241,7 +250,11 @@ class _Document:
                 for cell in found:
                     self._blocks(cell)
         else:
+            if self._lines is self._all_lines:
+                self._outline.table()
             for row, found in zip(rows, cells, strict=True):
+                if self._lines is self._all_lines:
+                    self._outline.row(len(self._lines))
                 self._lines.append(self._changed_row(row, found))
         self._flush()
         self._lines.append("")
@@ -311,7 +324,7 @@ def _styles(root: etree._Element | None, numbering: Numbering) -> tuple[_Style, 
             style = _with(style, child(element, "pPr"))
             if name in numbering.of_style and child(element, "pPr", "numPr") is not None:
                 list_id, depth = numbering.of_style[name]
-                style = _Style(list_id, depth, style.before, style.after, style.close)
+                style = replace(style, list_id=list_id, depth=depth)
         return style
 
     return resolve(default), {style_id: resolve(style_id) for style_id in elements}
@@ -322,10 +335,12 @@ def _with(style: _Style, properties: etree._Element | None) -> _Style:
     if properties is None:
         return style
     number, spacing, close = (child(properties, name) for name in ("numPr", "spacing", "contextualSpacing"))
+    level = attribute(child(properties, "outlineLvl"), "val")
     return _Style(
         attribute(child(number, "numId"), "val", style.list_id),
         whole(attribute(child(number, "ilvl"), "val"), style.depth),
         whole(attribute(spacing, "before"), style.before),
         whole(attribute(spacing, "after"), style.after),
+        0 <= whole(level, _NO_HEADING) < _NO_HEADING if level else style.is_heading,
         style.close if close is None else _on(close),
     )

@@ -16,9 +16,10 @@ from lxml import etree
 
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, decoding
+from pipeline.readers.outline import Outline
 
 SUFFIXES = (".htm", ".html", ".xhtml")
-VERSION = f"1 (lxml {etree.__version__}, {decoding.VERSION})"
+VERSION = f"2 (lxml {etree.__version__}, {decoding.VERSION})"
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
 _UNSEEN = frozenset(
@@ -75,6 +76,7 @@ _LINES = frozenset(
         "tr",
     ]
 )
+_HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _CELLS = frozenset(("td", "th"))
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _FILLED_IN = frozenset(("", "text", "number", "date", "datetime-local", "email", "month", "tel", "time", "url", "week"))
@@ -90,7 +92,7 @@ def recognises(content: bytes) -> bool:
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Read the page as one page."""
-    return Reading((PageText(text_of(content, name)),))
+    return Reading((_page(content, name, None, mark_quotes=False),))
 
 
 def text_of(content: bytes, name: str, declared: str | None = None, *, mark_quotes: bool = False) -> str:
@@ -98,6 +100,10 @@ def text_of(content: bytes, name: str, declared: str | None = None, *, mark_quot
 
     `mark_quotes` puts `> ` before the lines of what the page quotes, as plain mails do.
     """
+    return _page(content, name, declared, mark_quotes=mark_quotes).text
+
+
+def _page(content: bytes, name: str, declared: str | None, *, mark_quotes: bool) -> PageText:
     found = _DECLARED.search(content, 0, 4096)
     markup = decoding.decode(content, found[1].decode("ascii", "replace") if found else declared)
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
@@ -109,10 +115,14 @@ def text_of(content: bytes, name: str, declared: str | None = None, *, mark_quot
             hint="No program writes such a page: leave it out, or save it as text.",
         )
     if root is None:
-        return ""
-    text = _Page(root, mark_quotes=mark_quotes).text()
+        return PageText("")
+    page = _Page(root, mark_quotes=mark_quotes).page()
     title = " ".join((root.findtext("head/title") or "").split())
-    return f"{title}\n\n{text}" if title and title not in text else text
+    if not title or title in page.text:
+        return page
+    shift = len(title) + 2
+    places = ((0, "title"), *((at + shift, label) for at, label in page.places))
+    return PageText(f"{title}\n\n{page.text}", places=places)
 
 
 class _Page:
@@ -123,6 +133,10 @@ class _Page:
         self._quotes = 0  # that are open
         self._lines: list[str] = []
         self._line: list[str] = []
+        self._outline = Outline()
+        self._heading = False  # the line is one
+        self._row = False  # the line is one of a table
+        self._new_table = False  # no row of which was met yet
         self._blank = False  # a blank line is due before the next line
         self._mark = ""  # of a list's item, due before the next line
         self._preformatted = 0
@@ -133,9 +147,9 @@ class _Page:
         self._walk(root)
         self._end_line()
 
-    def text(self) -> str:
+    def page(self) -> PageText:
         """All lines."""
-        return "\n".join(self._lines)
+        return self._outline.page(self._lines)
 
     def _walk(self, root: etree._Element) -> None:
         walk = etree.iterwalk(root, events=("start", "end"))
@@ -161,6 +175,7 @@ class _Page:
             self._write(f" {element.get('value', '')} ")
         elif tag == "table":
             self._spans.append({})
+            self._new_table = True
         elif tag == "tr":
             self._break(tag)
             cells = [child for child in element if child.tag in _CELLS]
@@ -173,6 +188,7 @@ class _Page:
             self._break(tag)
         if tag == "blockquote":
             self._quotes += 1
+        self._heading = tag in _HEADINGS or (self._heading and tag not in _PARAGRAPHS)
         if tag in {"ol", "ul"}:
             self._counters.append(_number(element.get("start"), 1) if tag == "ol" else None)
         elif tag in {"pre", "textarea"}:
@@ -196,10 +212,12 @@ class _Page:
             if row is not None:
                 self._skip_covered(row)
                 self._line[:] = [" | ".join(row).rstrip(" |")]
+                self._row = True
         elif tag == "table":
             self._spans.pop()
         if tag in _PARAGRAPHS or tag in _LINES:
             self._break(tag)
+            self._heading = self._row = False
         if tag == "blockquote":
             self._quotes -= 1
         if tag == "li":
@@ -261,6 +279,15 @@ class _Page:
         if self._blank and self._lines:
             self._lines.append("")
         self._blank = False
+        if self._row:
+            if self._new_table:
+                self._outline.table()
+            self._new_table = False
+            self._outline.row(len(self._lines))
+        elif self._heading:
+            self._outline.heading(len(self._lines), line)
+        else:
+            self._outline.paragraph(len(self._lines), line)
         quotes = "> " * min(self._quotes, _DEEPEST_INDENT) if self._mark_quotes else ""
         self._lines.append(quotes + self._mark + line)
         self._mark = ""

@@ -19,11 +19,12 @@ from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, decoding, packages
 from pipeline.readers.changes import Change, is_read, marked, shown
 from pipeline.readers.numbering import whole, written
+from pipeline.readers.outline import Outline
 from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"3 ({packages.VERSION})"
+VERSION = f"4 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -86,7 +87,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     if local(main) == "spreadsheet":
         pages = list(document.sheets(main))
     elif local(main) == "text":
-        pages = [PageText(document.text(main))]
+        pages = [document.text(main)]
     else:
         slides = [page for page in main if local(page) == "page"]
         pages = [
@@ -113,6 +114,8 @@ class _Document:
                     elif local(one) in {"list-style", "outline-style"}:
                         self._lists[_get(one, "name") if local(one) == "list-style" else "outline"] = one
         self._lines: list[str] = []
+        self._all_lines: list[str] | None = None  # of a text's body, wherever the walk is
+        self._outline = Outline()
         self._behind: list[str] = []
         self._counters: dict[str, dict[int, int]] = {}  # of the numbered lists, by style
         self._mark = ""
@@ -133,13 +136,14 @@ class _Document:
         self._open: dict[str, Change] = {}  # insertions that have begun and not ended
         self._joined = ""  # text of a paragraph whose end is a change that is not read
 
-    def text(self, body: etree._Element) -> str:
+    def text(self, body: etree._Element) -> PageText:
         """Headers, body, footers."""
         headers, footers = ([*self._around(kind)] for kind in ("header", "footer"))
         self._open.clear()
+        self._all_lines = self._lines
         self._blocks(body)
         self._end_joined()
-        return "\n\n".join(piece for piece in (*headers, "\n".join(self._lines), *footers) if piece.strip())
+        return self._outline.page(self._lines, headers=headers, footers=footers)
 
     def sheets(self, body: etree._Element) -> Iterator[PageText]:
         """The visible sheets, or all where none is visible."""
@@ -253,6 +257,11 @@ class _Document:
         if self._lines and max(self._gap, above) >= _GAP:
             self._lines.append("")
         self._gap = below
+        if self._lines is self._all_lines:
+            if local(element) == "h" and text.strip():
+                self._outline.heading(len(self._lines), text)
+            else:
+                self._outline.paragraph(len(self._lines), text)
         self._lines.append(text)
         self._lines.extend(self._behind)
         self._behind.clear()
@@ -338,11 +347,17 @@ class _Document:
         nested = any(True for _ in table.iterdescendants("{*}table"))
         if self._lines:
             self._lines.append("")
+        frame = nested or all(len(row) < 2 for row in rows)  # for a layout, not a table
+        is_place = not frame and self._lines is self._all_lines
+        if is_place:
+            self._outline.table()
         for cells in rows:
-            if nested or all(len(row) < 2 for row in rows):  # a frame for a layout, not a table
+            if frame:
                 for cell in cells:
                     self._blocks(cell)
             else:
+                if is_place:
+                    self._outline.row(len(self._lines))
                 self._lines.append(" | ".join(" ".join(self._flat(cell)) for cell in cells).rstrip(" |"))
         self._lines.append("")
         self._gap = 0.0

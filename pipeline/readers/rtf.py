@@ -17,9 +17,10 @@ from dataclasses import dataclass, field, replace
 from pipeline.data import Changes
 from pipeline.readers import PageText, Reading, ReadOptions
 from pipeline.readers.changes import Change, shown
+from pipeline.readers.outline import Outline
 
 SUFFIXES = (".rtf",)
-VERSION = "2"
+VERSION = "3"
 
 _TOKEN = re.compile(
     rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|\\'(?P<hex>[0-9a-fA-F]{2})|\\(?P<symbol>[^a-zA-Z'])"
@@ -83,12 +84,12 @@ def recognises(content: bytes) -> bool:
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: ARG001 - the contract's signature
     """Read the document as one page."""
     walk = _Walk(content, options.changes)
-    return Reading((PageText(walk.text()),), changed=walk.changed)
+    return Reading((walk.page(),), changed=walk.changed)
 
 
 def text_of(content: bytes) -> str:
     """The text of an RTF document, changes accepted."""
-    return _Walk(content, "final").text()
+    return _Walk(content, "final").page().text
 
 
 @dataclass
@@ -103,12 +104,24 @@ class _Flow:
     behind: list[str] = field(default_factory=list)  # notes and comments, due behind the paragraph
     gap: int = 0  # below the last paragraph
     author: str = ""
+    outline: Outline = field(default_factory=Outline)
+    in_table: bool = False  # the last line was a row
 
-    def end_line(self, before: int = 0, after: int = 0) -> None:
+    def end_line(self, before: int = 0, after: int = 0, *, is_heading: bool = False, is_row: bool = False) -> None:
         """End a paragraph."""
         if self.lines and max(self.gap, before) >= _GAP:
             self.lines.append("")
-        self.lines.append(self._take())
+        text = self._take()
+        if is_row:
+            if not self.in_table:
+                self.outline.table()
+            self.outline.row(len(self.lines))
+        elif is_heading and text.strip():
+            self.outline.heading(len(self.lines), text)
+        else:
+            self.outline.paragraph(len(self.lines), text)
+        self.in_table = is_row
+        self.lines.append(text)
         self.gap = after
         if not self.cells:
             self.lines.extend(self.behind)
@@ -122,7 +135,7 @@ class _Flow:
         """End a row: a line."""
         self.line = [(None, " | ".join(self.cells).rstrip(" |"))]
         self.cells.clear()
-        self.end_line()
+        self.end_line(is_row=True)
 
     def _take(self) -> str:
         text = shown(self.line, self.changes)
@@ -131,12 +144,16 @@ class _Flow:
 
     def text(self) -> str:
         """All lines, also what was not ended."""
+        self.end()
+        return "\n".join(self.lines)
+
+    def end(self) -> None:
+        """End what was not ended."""
         if self.cells:
             self.end_cell()
             self.end_row()
         if self.line or self.behind:
             self.end_line()
-        return "\n".join(self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +171,7 @@ class _State:
     in_table: bool = False
     before: int = 0
     after: int = 0
+    is_heading: bool = False
     mark: bool = False  # in the mark of a list's item
 
 
@@ -175,11 +193,14 @@ class _Walk:
         self._author = ""
         self._run(content)
 
-    def text(self) -> str:
+    def page(self) -> PageText:
         """Headers, body, footers."""
-        pieces = (*self._around["header"], self._body.text(), *self._around["footer"])
-        whole = "\n\n".join(piece for piece in pieces if piece.strip())
-        return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # \u gives halves of characters
+        self._body.end()
+        lines, headers, footers = (
+            [line.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for line in found]
+            for found in (self._body.lines, self._around["header"], self._around["footer"])
+        )  # \u gives halves of characters
+        return self._body.outline.page(lines, headers=headers, footers=footers)
 
     def _run(self, content: bytes) -> None:
         self._tokens(content)
@@ -340,7 +361,7 @@ class _Walk:
         elif word == "line":
             state.flow.line.append((None, "\n"))
         elif word == "par" or state.flow.line:
-            state.flow.end_line(state.before, state.after)
+            state.flow.end_line(state.before, state.after, is_heading=state.is_heading)
         return True
 
     def _set(self, word: str, number: int | None) -> None:
@@ -375,7 +396,9 @@ class _Walk:
         elif word == "plain":
             self._state = replace(state, hidden=False, inserted=None, deleted=None)
         elif word == "pard":
-            self._state = replace(state, in_table=False, before=0, after=0)
+            self._state = replace(state, in_table=False, is_heading=False, before=0, after=0)
+        elif word == "outlinelevel":
+            self._state = replace(state, is_heading=number is not None and 0 <= number < 9)
         elif word == "intbl":
             self._state = replace(state, in_table=True)
         elif word in {"sb", "sa"}:

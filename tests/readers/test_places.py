@@ -1,5 +1,7 @@
 """Places: what a person calls a stretch of a document's text, whatever cleaning does to it."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from pipeline.readers import PageText, _join
 from pipeline.readers.cleaning import clean
 from pipeline.readers.sheets import Sheets, cells_of_row
 
+FILES = Path(__file__).parent / "files"
 LINES = st.lists(st.tuples(st.text("ae\u0301 \t\x00\u0301|é", max_size=6), st.integers(0, 3)), max_size=12)
 
 
@@ -136,3 +139,110 @@ def test_what_a_mail_in_html_quotes_is_marked():
 
 def test_an_html_page_that_is_no_mail_quotes_without_marks():
     assert readers.read(b"<html><body><blockquote>To be</blockquote></body></html>", "a.html").text == "To be"
+
+
+WORD = (
+    '<w:p><w:pPr><w:pStyle w:val="H"/></w:pPr><w:r><w:t>{0}</w:t></w:r></w:p>',
+    "<w:p><w:r><w:t>{0}</w:t></w:r></w:p>",
+    "<w:tbl>{0}</w:tbl>",
+    "<w:tr>{0}</w:tr>",
+    "<w:tc><w:p><w:r><w:t>{0}</w:t></w:r></w:p></w:tc>",
+)
+OPEN = (
+    '<text:h text:outline-level="1">{0}</text:h>',
+    "<text:p>{0}</text:p>",
+    "<table:table>{0}</table:table>",
+    "<table:table-row>{0}</table:table-row>",
+    "<table:table-cell><text:p>{0}</text:p></table:table-cell>",
+)
+PAGE = ("<h2>{0}</h2>", "<p>{0}</p>", "<table>{0}</table>", "<tr>{0}</tr>", "<td>{0}</td>")
+RICH = (r"\pard\outlinelevel0 {0}\par ", r"\pard {0}\par ", "{0}", r"\trowd {0}\row ", r"\pard\intbl {0}\cell ")
+
+
+def letter(heading, paragraph, table, row, cell):
+    """The same letter, in the words of a format."""
+    rows = "".join(row.format("".join(map(cell.format, cells))) for cells in (("Room", "Rent"), ("4", "450 EUR")))
+    return "".join(
+        [
+            paragraph.format("Dear Ana,"),
+            paragraph.format(""),
+            paragraph.format("this is the contract."),
+            heading.format("1 Payment"),
+            paragraph.format("Due on the 1st."),
+            table.format(rows),
+            paragraph.format("By transfer."),
+            heading.format("2 " + "Long " * 20),
+            paragraph.format("The end."),
+        ]
+    )
+
+
+LETTER = [
+    ("paragraph 1", "Dear Ana,"),
+    ("paragraph 2", "this is the contract."),
+    ("1 Payment", "1 Payment"),
+    ("1 Payment, paragraph 1", "Due on the 1st."),
+    ("1 Payment, table 1, row 1", "Room | Rent"),
+    ("1 Payment, table 1, row 2", "4 | 450 EUR"),
+    ("1 Payment, paragraph 2", "By transfer."),
+    (("2 " + "Long " * 20)[:59] + "…", ("2 " + "Long " * 20).strip()),
+    (("2 " + "Long " * 20)[:59] + "…, paragraph 1", "The end."),
+]
+
+
+def test_paragraphs_and_rows_are_counted_below_their_heading(make_docx):
+    style = '<w:style w:type="paragraph" w:styleId="H"><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>'
+    flat = (FILES / "changes.fodt").read_text()
+    odt = flat[: flat.index("<text:tracked")] + letter(*OPEN) + flat[flat.index("</office:text>") :]
+
+    assert stretches(readers.read(make_docx(letter(*WORD), styles=style), "a.docx")) == LETTER
+    assert stretches(readers.read(odt.encode(), "a.fodt")) == LETTER
+    assert stretches(readers.read(letter(*PAGE).encode(), "a.html")) == LETTER
+    assert stretches(readers.read(b"{\\rtf1 " + letter(*RICH).encode() + b"}", "a.rtf")) == LETTER
+
+
+def test_headers_notes_and_footers_have_places(make_docx):
+    section = (
+        '<w:sectPr><w:headerReference w:type="default" r:id="rId1"/><w:footerReference w:type="default" r:id="rId2"/>'
+        "</w:sectPr>"
+    )
+    body = '<w:p><w:r><w:t>Total</w:t><w:footnoteReference w:id="2"/></w:r></w:p>' + WORD[1].format("Next")
+    note = f'<w:footnote w:id="2">{WORD[1].format("without tax")}</w:footnote>'
+    content = make_docx(
+        body + section, header1=WORD[1].format("ACME"), footer2=WORD[1].format("Secret"), footnotes=note
+    )
+
+    assert stretches(readers.read(content, "a.docx")) == [
+        ("header", "ACME"),
+        ("paragraph 1", "Total[1]\n[1] without tax"),
+        ("paragraph 2", "Next"),
+        ("footer", "Secret"),
+    ]
+
+
+def test_a_line_of_a_text_is_counted_as_editors_do():
+    document = readers.read(b"# Minutes\r\n\r\n\r\nAna writes\fRui reads\r\nEnd\r\n", "a.md")
+
+    assert stretches(document) == [
+        ("line 1", "# Minutes"),
+        ("line 4", "Ana writes"),
+        ("line 4", "Rui reads"),
+        ("line 5", "End"),
+    ]
+
+
+def test_a_very_long_text_has_a_place_for_each_hundred_lines():
+    document = readers.read(b"a line\n" * 100_001, "a.log")
+
+    assert len(document.places) == 1001
+    assert document.places[-1].label == "lines 100001 to 100100"
+
+
+def test_the_title_that_a_page_does_not_repeat_is_a_place():
+    content = b"<html><head><title>Bill</title></head><body><h1>Rent</h1><table><tr><td>a<td>b</table></body></html>"
+
+    assert stretches(readers.read(content, "a.html")) == [
+        ("title", "Bill"),
+        ("Rent", "Rent"),
+        ("Rent, table 1, row 1", "a | b"),
+    ]
