@@ -51,7 +51,7 @@ class Outline:
             at += len(line) + 1
         body = [(starts[line], label) for line, label in self._found if line < len(starts)]
         text, places = "", []
-        parts = ((headers, [(0, "header")]), (["\n".join(lines)], body), (footers, [(0, "footer")]))
+        parts = ((headers, [(0, "page header")]), (["\n".join(lines)], body), (footers, [(0, "page footer")]))
         for pieces, found in parts:
             piece = "\n\n".join(one for one in pieces if one.strip())
             if piece:

@@ -1,6 +1,9 @@
-"""What the readers get out of files that nobody here wrote, and pypdf beside its layout mode and PDFium. Shares only.
+"""What the readers get out of files that nobody here wrote, pypdf beside its layout mode and PDFium, and speeds.
 
-    python -m tests.benchmarks.reading            both tables; NIGHTDESK_TEST_DATA names the folder with corpora/
+    python -m tests.benchmarks.reading [corpora] [pdfs] [speed] [small] [--files N]
+
+All tables without a name; at most N files of a category or format. NIGHTDESK_TEST_DATA names the folder with corpora/.
+Speeds and memory are of this machine as it is now: nothing else should run on it.
 
 A file is as expected where `tests/readers/test_corpora.py` would let it pass without its list of known gaps. Words are
 runs of letters and digits, folded in case and form; a word found n times counts n times. Word pairs are two
@@ -9,12 +12,17 @@ neighbouring words: a text in the wrong reading order has the words and not the 
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
 import re
+import statistics
+import tempfile
+import time
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -25,8 +33,8 @@ from pipeline import readers
 from pipeline.data import Document
 from pipeline.errors import NightdeskError, ReadError
 from pipeline.readers import ReadOptions, html
-from pipeline.readers.request import MEMORY, TIMEOUT
-from pipeline.supervise import Worker
+from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
+from pipeline.supervise import Worker, map_ordered
 
 CORPORA = Path(os.environ.get("NIGHTDESK_TEST_DATA", ".")) / "corpora"
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,24 +76,47 @@ def _whole(document: Document, options: ReadOptions, depth: int) -> str:
     return "\n".join(texts)
 
 
-def pdf_texts(path: str) -> tuple[str, str, str]:
-    """What pypdf, pypdf's layout mode and PDFium give. Runs in a child with limits."""
+def _pypdf(path: str, **mode: str) -> list[str]:
     reader = pypdf.PdfReader(path)
     if reader.is_encrypted:
         reader.decrypt("")
-    plain = "\n".join(page.extract_text() for page in reader.pages)
-    layout = "\n".join(page.extract_text(extraction_mode="layout") for page in reader.pages)
-    document = pypdfium2.PdfDocument(path)
-    return plain, layout, "\n".join(page.get_textpage().get_text_range() for page in document)
+    return [page.extract_text(**mode) for page in reader.pages]
 
 
-def corpora() -> None:
+def _layout(path: str) -> list[str]:
+    return _pypdf(path, extraction_mode="layout")
+
+
+def _pdfium(path: str) -> list[str]:
+    return [page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(path)]
+
+
+WAYS: dict[str, Callable[[str], list[str]]] = {"pypdf": _pypdf, "pypdf, layout": _layout, "PDFium": _pdfium}
+
+
+def pdf_texts(path: str) -> list[tuple[str, int, float]]:
+    """The text that each way gives, its pages, and the seconds it took. Runs in a child with limits."""
+    found = []
+    for way in WAYS.values():
+        start = time.perf_counter()
+        pages = way(path)
+        found.append(("\n".join(pages), len(pages), time.perf_counter() - start))
+    return found
+
+
+def pages_read(request: Request) -> tuple[int, int]:
+    """The pages of a file, and the most memory in MB that this child has held so far. Runs in a child with limits."""
+    pages = len(answer(request).pages)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+    return pages, int(peak[1]) >> 10 if peak else 0
+
+
+def corpora(most: int) -> None:
     """The table by category."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     found: dict[str, list[float]] = defaultdict(list)
     with closing(Worker(read, name="benchmark reader", timeout=TIMEOUT, memory=MEMORY)) as worker:
-        for line in (CORPORA / "manifest.jsonl").read_text("utf-8").splitlines():
-            entry = json.loads(line)
+        for entry in _first((CORPORA / "manifest.jsonl").read_text("utf-8").splitlines(), most):
             password = entry.get("password") or ""
             try:
                 text, code = worker.ask((str(CORPORA / entry["file"]), password))
@@ -103,6 +134,13 @@ def corpora() -> None:
     print(f"| all | {sum(f for f, _ in counts.values())} | {sum(r for _, r in counts.values())} | |")
 
 
+def _first(lines: list[str], most: int) -> list[dict]:
+    entries: dict[str, list[dict]] = defaultdict(list)
+    for entry in map(json.loads, lines):
+        entries[entry["category"]].append(entry)
+    return [entry for found in entries.values() for entry in found[:most]]
+
+
 def _as_expected(entry: dict, text: str, code: str) -> bool:
     seen = len("".join(text.split()))
     match entry["expect"]:
@@ -117,7 +155,7 @@ def _as_expected(entry: dict, text: str, code: str) -> bool:
     return code not in {"crashed", "killed", "memory", "hung", "garbage", "bug"}
 
 
-def pdfs() -> None:
+def pdfs(most: int) -> None:
     """pypdf, its layout mode and PDFium where a reference text is there: the corpora's, and the samples' sources."""
     cases = []
     for line in (CORPORA / "manifest.jsonl").read_text("utf-8").splitlines():
@@ -128,24 +166,89 @@ def pdfs() -> None:
         named = re.search(rb"samples/[\w/-]+\.pdf", source.read_bytes())
         if named is not None:
             cases.append((ROOT / named[0].decode(), html.text_of(source.read_bytes(), source.name)))
-    ways = ("pypdf", "pypdf, layout", "PDFium")
-    print(f"| PDF | {' | '.join(f'{way}: words, pairs' for way in ways)} |\n|---|{'---|' * len(ways)}")
+    print(f"| PDF | {' | '.join(f'{way}: words, pairs' for way in WAYS)} |\n|---|{'---|' * len(WAYS)}")
+    pages, seconds = Counter[str](), Counter[str]()
     with closing(Worker(pdf_texts, name="benchmark reader", timeout=TIMEOUT, memory=MEMORY)) as worker:
-        for path, text in cases:
+        for path, text in cases[:most]:
             try:
-                texts = worker.ask(str(path))
+                answers = worker.ask(str(path))
             except NightdeskError as error:
                 print(f"| {path.name} | {getattr(error, 'code', 'failed')} | | |")
                 continue
             reference = words(text)
             cells = [
                 f"{100 * share(list(reference), list(found)):.0f}, {100 * share(pairs(reference), pairs(found)):.0f}"
-                for found in map(words, texts)
+                for found in (words(text) for text, _, _ in answers)
             ]
             print(f"| {path.name} | {' | '.join(cells)} |")
+            for way, (_, count, took) in zip(WAYS, answers, strict=True):
+                pages[way] += count
+                seconds[way] += took
+    print(f"| pages a second | {' | '.join(f'{pages[way] / max(seconds[way], 1e-9):.1f}' for way in WAYS)} |")
+
+
+def speed(most: int) -> None:
+    """Pages a second by format with one process and two, and the most memory that a child of the format held."""
+    files: dict[str, list[Path]] = defaultdict(list)
+    entries = map(json.loads, (CORPORA / "manifest.jsonl").read_text("utf-8").splitlines())
+    sound = [CORPORA / entry["file"] for entry in entries if entry["expect"] == "text"]
+    known = readers.suffixes()
+    for path in (*sorted((ROOT / "samples").rglob("*.*")), *sound):
+        if path.suffix.lower() in known:
+            files[readers.version(str(path)).split()[0]].append(path)
+    print("| format | files | pages | pages a second, one process | two | most memory, MB |\n|---|---|---|---|---|---|")
+    for name, paths in sorted(files.items()):
+        requests = [Request(str(path)) for path in paths[:most]]
+        rates, peak, pages = [], 0, 0
+        for workers in (1, 2):
+            start = time.perf_counter()
+            limits = {"timeout": TIMEOUT, "memory": MEMORY, "workers": workers}
+            answers = [found for _, found in map_ordered(pages_read, requests, name="benchmark reader", **limits)]
+            seconds = time.perf_counter() - start
+            read_ones = [found for found in answers if isinstance(found, tuple)]
+            pages = sum(count for count, _ in read_ones)
+            peak = max([peak, *(memory for _, memory in read_ones)])
+            rates.append(pages / seconds)
+        print(f"| {name} | {len(requests)} | {pages} | {rates[0]:.1f} | {rates[1]:.1f} | {peak} |")
+    print("The start of the children counts, as it does in a run.")
+
+
+def small(most: int) -> None:
+    """What the child process costs a small file: its start once, then each question."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.txt" for number in range(min(most, 1000))]
+        for number, path in enumerate(paths):
+            path.write_text(f"Receipt {number}\nTotal 12.50\n", "utf-8")
+        answer(Request(str(paths[0])))  # imports what reads it
+        here = [_seconds(lambda path=path: answer(Request(str(path)))) for path in paths]
+        with closing(Worker(answer, name="benchmark reader", timeout=TIMEOUT, memory=MEMORY)) as worker:
+            first = _seconds(lambda: worker.ask(Request(str(paths[0]))))
+            there = [_seconds(lambda path=path: worker.ask(Request(str(path)))) for path in paths]
+    print(f"A text of two lines, {len(paths)} files, medians: {1000 * statistics.median(here):.2f} ms in this process,")
+    print(f"{1000 * statistics.median(there):.2f} ms in a child; its start and first answer took {first:.2f} s.")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+TABLES: dict[str, Callable[[int], None]] = {"corpora": corpora, "pdfs": pdfs, "speed": speed, "small": small}
+
+
+def main() -> None:
+    """Print the tables that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], metavar="|".join(TABLES))
+    parser.add_argument("--files", type=int, default=1_000_000, metavar="N")
+    given = parser.parse_args()
+    for name in given.tables or TABLES:
+        TABLES[name](given.files)
+        print()
 
 
 if __name__ == "__main__":
-    corpora()
-    print()
-    pdfs()
+    from tests.benchmarks import reading  # children import what they call, and cannot from __main__
+
+    reading.main()

@@ -213,10 +213,10 @@ def test_headers_notes_and_footers_have_places(make_docx):
     )
 
     assert stretches(readers.read(content, "a.docx")) == [
-        ("header", "ACME"),
+        ("page header", "ACME"),
         ("paragraph 1", "Total[1]\n[1] without tax"),
         ("paragraph 2", "Next"),
-        ("footer", "Secret"),
+        ("page footer", "Secret"),
     ]
 
 

@@ -1,6 +1,7 @@
 """A mixed folder goes through one command, and every value says where it stands. No weights: answers are rehearsed."""
 
 import json
+import re
 import shutil
 import sqlite3
 import zipfile
@@ -19,6 +20,7 @@ FAMILIES = {
     "slide": {".odp", ".pptx"},
     "chapter": {".epub"},
     "mail": {".eml", ".msg"},
+    "outline": {".docx", ".odt", ".rtf"},
 }
 
 
@@ -85,8 +87,9 @@ def _family(place):
         return None
     if place in {"header", "body", "quoted"}:
         return "mail"
-    first = place.split()[0]
-    return first if first in {"page", "slide", "chapter"} else "cells"
+    if numbered := re.fullmatch(r"(page|slide|chapter) \d+", place):
+        return numbered[1]
+    return "cells" if re.search(r"^sheet |[A-Z]\d+$", place) else "outline"  # else it may be a heading
 
 
 def test_labels_of_files_within_files_are_scored(night, capsys):
