@@ -21,6 +21,7 @@ FAMILIES = {
     "chapter": {".epub"},
     "mail": {".eml", ".msg"},
     "outline": {".docx", ".odt", ".rtf"},
+    "line": {".txt"},
 }
 
 
@@ -87,7 +88,7 @@ def _family(place):
         return None
     if place in {"header", "body", "quoted"}:
         return "mail"
-    if numbered := re.fullmatch(r"(page|slide|chapter) \d+", place):
+    if numbered := re.fullmatch(r"(page|slide|chapter|line) \d+", place):
         return numbered[1]
     return "cells" if re.search(r"^sheet |[A-Z]\d+$", place) else "outline"  # else it may be a heading
 
