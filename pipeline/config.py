@@ -166,6 +166,7 @@ class Job(Settings):
     """What `nightdesk run` does: these tasks over these inputs with this model into this database."""
 
     database: Path
+    key_from: str | None = Field(None, description="where the database's key is: a file, `keyring` or `prompt`")
     model: str = Field("demo", description="a path, or `demo`")
     model_change: Literal["redo", "keep"] = Field("redo", description="what another model answered before")
     template: str | None = Field(None, description="wins over the tasks' and the model's: a format's name or a file")

@@ -13,6 +13,7 @@ from pipeline.cli.bench import bench
 from pipeline.cli.bundle import bundle
 from pipeline.cli.check import check
 from pipeline.cli.doctor import doctor
+from pipeline.cli.encrypt import encrypt
 from pipeline.cli.eval import evaluate
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
@@ -63,7 +64,7 @@ def nightdesk(
 
 
 for _verb in (
-    *(run, status, failures, explain, export, check, retry, purge),
+    *(run, status, failures, explain, export, check, retry, purge, encrypt),
     *(doctor, schedule, watch, fit, bundle, tune, bench),
 ):
     app.command()(_verb)

@@ -7,7 +7,12 @@ from pipeline.cli import first_of, options, screen
 _MARKS: dict[str, screen.Style] = {"ok": "green", "note": "yellow", "bad": "red"}
 
 
-def doctor(model: options.ModelName = None, engine: options.Server = None, db: options.Db = None) -> int:
+def doctor(
+    model: options.ModelName = None,
+    engine: options.Server = None,
+    db: options.Db = None,
+    key_from: options.KeyFrom = None,
+) -> int:
     """Look at versions, machine, model, database and the network guard, and run a sample once.
 
     Says what it tried. Without --model and --engine the sample runs on a scripted model, which takes a second and
@@ -19,6 +24,7 @@ def doctor(model: options.ModelName = None, engine: options.Server = None, db: o
       nightdesk doctor --model ~/models/instruct.gguf --db night.db
       nightdesk doctor --engine http://127.0.0.1:8080
     """
+    from pipeline.cli.keys import key
     from pipeline.config import EngineSettings
     from pipeline.run.doctor import doctor as look
     from pipeline.run.model import SCRIPTED
@@ -26,7 +32,8 @@ def doctor(model: options.ModelName = None, engine: options.Server = None, db: o
     codes = [0]
     settings = EngineSettings(engine=options.server(engine) or "batched")
     name = (model or SCRIPTED) if engine is None else options.model(model)
-    for check in look(name, options.database(db), settings):
+    database = options.database(db)
+    for check in look(name, database, settings, key(key_from, database)):
         screen.out(
             f"{screen.styled(f'{check.state:<5}', _MARKS[check.state])}{check.name:<11}{screen.safe(check.said)}"
         )

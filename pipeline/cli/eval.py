@@ -31,6 +31,7 @@ def evaluate(
     task: Annotated[str, typer.Argument(metavar="TASK", help="A task's name, or the path of its .toml file.")],
     labels: Annotated[Path, typer.Option("--labels", metavar="GOLD.jsonl", help="What the records should say.")],
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     against: Annotated[
         Path | None, typer.Option("--against", metavar="FILE", help="Another database: what got better or worse since?")
     ] = None,
@@ -62,6 +63,7 @@ def evaluate(
       nightdesk eval receipts --labels gold.jsonl --examples --engine http://127.0.0.1:8080
     """
     from pipeline import evaluation
+    from pipeline.cli.keys import key
     from pipeline.prompting import load_task
     from pipeline.store import Store
 
@@ -77,7 +79,8 @@ def evaluate(
         return
     said: dict[str, Any] = {}
     lines: list[str] = []
-    with Store.open(options.database(db), write=False) as store:
+    database = options.database(db)
+    with Store.open(database, write=False, key=key(key_from, database)) as store:
         side = _read(store, loaded, gold, files)
         said["report"] = _as_json(side.report)
         lines += [*report_lines(loaded.name, side.report, side.left_out), *miss_lines(side.report, side.records)]
@@ -87,7 +90,7 @@ def evaluate(
             said["calibration"] = figures
             lines += calibration_lines(figures)
     if against is not None:
-        with Store.open(against, write=False) as store:
+        with Store.open(against, write=False, key=key(key_from, against)) as store:
             before = _read(store, loaded, gold, files)
         comparison = evaluation.compare(before.report, side.report)
         said["comparison"] = asdict(comparison)

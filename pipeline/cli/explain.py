@@ -21,6 +21,7 @@ _CHANGES = {"final": "read as accepted", "original": "read as refused", "all": "
 def explain(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A path, or the sha256 of a document.")],
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
 ) -> None:
     """Say why a document was, was not or will be run.
 
@@ -28,9 +29,11 @@ def explain(
     Example:
       nightdesk explain scans/0017.pdf --db night.db
     """
+    from pipeline.cli.keys import key
     from pipeline.store import Store
 
-    with Store.open(options.database(db), write=False) as store:
+    database = options.database(db)
+    with Store.open(database, write=False, key=key(key_from, database)) as store:
         path = options.absolute(file)
         recipes = _next_recipes(store)
         known = store.explain(path, recipes)

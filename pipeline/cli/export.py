@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 def export(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Whose rows.")],
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="jsonl|csv|langextract", help="What to write.")
     ] = "jsonl",
@@ -43,14 +44,16 @@ def export(
       nightdesk export contracts --with-evidence | jq .
       nightdesk export contracts --with-evidence --rectangles -o contracts.jsonl
     """
+    from pipeline.cli.keys import key
     from pipeline.run.rectangles import places
     from pipeline.sinks import export as write
     from pipeline.store import Store
 
     if rectangles and (form != "jsonl" or not with_evidence):
         raise UserError("Rectangles are part of the evidence in JSON Lines.", hint="Add --with-evidence.")
+    database = options.database(db)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(options.database(db), write=False))
+        store = stack.enter_context(Store.open(database, write=False, key=key(key_from, database)))
         found = stack.enter_context(places(store)) if rectangles else None
         looked_up = None if found is None else found.of
         if output is None:

@@ -18,6 +18,7 @@ _MOST_NAMED = 3  # files that hold the same bytes
 
 def failures(
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     task: options.TaskName = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array, with all that is known.")] = False,
 ) -> None:
@@ -28,9 +29,11 @@ def failures(
       nightdesk failures --db night.db
       nightdesk failures --task invoices --json
     """
+    from pipeline.cli.keys import key
     from pipeline.store import Store
 
-    with Store.open(options.database(db), write=False) as store:
+    database = options.database(db)
+    with Store.open(database, write=False, key=key(key_from, database)) as store:
         if as_json:
             kept = [
                 {

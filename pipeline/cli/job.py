@@ -113,7 +113,9 @@ def _put(data: dict[str, Any], place: Place, value: object) -> None:
 def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     """The job with its paths seen from the folder of its file. Raises JobError for an input that is not there."""
     folder = file.parent
-    model_given, lora_given, template_given = (given.get((key,)) is not None for key in ("model", "lora", "template"))
+    model_given, lora_given, template_given, key_given = (
+        given.get((place,)) is not None for place in ("model", "lora", "template", "key_from")
+    )
 
     def seen(path: Path | str) -> Path:
         return folder / Path(path).expanduser()
@@ -134,7 +136,11 @@ def _seen_from(file: Path, source: str, job: Job, given: Given) -> Job:
     lora = job.lora
     if not lora_given:
         lora = tuple(each.model_copy(update={"path": seen(each.path)}) for each in lora)
+    key_from = job.key_from
+    if key_from not in (None, "keyring", "prompt") and not key_given:
+        key_from = str(seen(key_from))
     update = {
+        "key_from": key_from,
         "database": seen(job.database),
         "summary": tuple(map(seen, job.summary)),
         "model": model,

@@ -18,6 +18,10 @@ Db = Annotated[
     Path | None,
     typer.Option("--db", metavar="FILE", help=f"The database. Default: $NIGHTDESK_DB, else ./{DATABASE}"),
 ]
+KeyFrom = Annotated[
+    str | None,
+    typer.Option("--key-from", metavar="FILE|keyring|prompt", help="Where the key is of a database that is encrypted."),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

@@ -21,6 +21,7 @@ def purge(
     ] = None,
     older_than: Annotated[str | None, typer.Option(metavar="90d", help="All that were read before this time.")] = None,
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
 ) -> None:
     """Delete documents from the database for good: texts, answers, rows, evidence, history.
 
@@ -33,6 +34,7 @@ def purge(
       nightdesk purge scans/0017.pdf --db night.db
       nightdesk purge --older-than 90d
     """
+    from pipeline.cli.keys import key
     from pipeline.engines.prefix_cache import clear
     from pipeline.store import Store
 
@@ -42,7 +44,7 @@ def purge(
     before = None if older_than is None else _before(older_than)
     if not database.is_file():  # a writer would make one
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
-    with Store.open(database) as store:
+    with Store.open(database, key=key(key_from, database)) as store:
         found = _named(store, documents or []) if before is None else store.documents_before(before)
         purged = store.purge(found)
     screen.out(

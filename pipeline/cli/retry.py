@@ -14,6 +14,7 @@ from pipeline.errors import JobError, StoreError
 def retry(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="These files; default: all.")] = None,
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     task: options.TaskName = None,
 ) -> None:
     """Let what failed be tried again by the next run.
@@ -25,13 +26,14 @@ def retry(
       nightdesk retry --db night.db
       nightdesk retry scans/0017.pdf
     """
+    from pipeline.cli.keys import key
     from pipeline.store import Store
 
     database = options.database(db)
     if not database.is_file():  # a writer would make one
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
     subjects = [options.absolute(file) for file in files] if files else None
-    with Store.open(database) as store:
+    with Store.open(database, key=key(key_from, database)) as store:
         count = store.retry(task=task, subjects=subjects)
     if files and not count:
         named = screen.listed([str(file) for file in files], "or")

@@ -16,6 +16,8 @@ from pipeline.cli import first_of, options, screen
 from pipeline.errors import Interrupted, ItemError, Stopped
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from pipeline.cli.stop import Stop
     from pipeline.config import Job
 
@@ -24,6 +26,7 @@ def run(
     subject: Annotated[str, typer.Argument(metavar="TASK|JOB.toml", help="A task, or a job file and nothing else.")],
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="INPUT...", help="Files and folders to read.")] = None,
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     model: options.ModelName = None,
     template: options.Template = None,
     model_change: Annotated[
@@ -101,8 +104,10 @@ def run(
       nightdesk run night.toml --until 06:00
     """
     from pipeline.cli import job as jobs
+    from pipeline.cli.keys import key
 
     given: jobs.Given = {
+        ("key_from",): key_from,
         ("model",): model,
         ("template",): template,
         ("model_change",): model_change,
@@ -135,10 +140,10 @@ def run(
         job = jobs.from_file(Path(subject), db, given)
     else:
         job = jobs.from_command_line(subject, inputs or [], db, given)
-    return do(job, quiet=quiet, dry_run=dry_run)
+    return do(job, key(job.key_from, job.database), quiet=quiet, dry_run=dry_run)
 
 
-def do(job: Job, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:
+def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:
     """Do the job; the exit code. With `stop` somebody else holds the signals."""
     from pipeline.batching import Halt
     from pipeline.cli import report
@@ -157,7 +162,8 @@ def do(job: Job, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int
     tally = Tally()
     extracting = False
     with nullcontext(stop) if stop is not None else Signals(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
-        events = cast("Generator[Event]", story(job, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop))
+        told = story(job, key=key, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop)
+        events = cast("Generator[Event]", told)
         for event in events:
             tally.count(event)
             progress.show(event)

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 _RUNS = 5
 
 
-def status(db: options.Db = None) -> None:
+def status(db: options.Db = None, key_from: options.KeyFrom = None) -> None:
     """Show how far each task is, and how the last runs went.
 
     \b
     Example:
       nightdesk status --db night.db
     """
+    from pipeline.cli.keys import key
     from pipeline.store import Store
 
     database = options.database(db)
-    with Store.open(database, write=False) as store:
+    with Store.open(database, write=False, key=key(key_from, database)) as store:
         tasks, runs = store.status(), store.last_runs(_RUNS)
     if not runs:
         screen.out(f"{screen.safe(str(database))} has seen no run yet.")

@@ -56,6 +56,7 @@ def watch(
     subject: Annotated[str, typer.Argument(metavar="TASK|JOB.toml", help="A task, or a job file and nothing else.")],
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER...", help="Folders to watch.")] = None,
     db: options.Db = None,
+    key_from: options.KeyFrom = None,
     model: options.ModelName = None,
     settle: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="A file is left alone so long.")] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")] = False,
@@ -72,23 +73,24 @@ def watch(
     """
     from pipeline.batching import Halt
     from pipeline.cli import job as jobs
+    from pipeline.cli.keys import key
     from pipeline.cli.run import do
     from pipeline.cli.stop import Stop
 
-    given: jobs.Given = {("model",): model}
+    given: jobs.Given = {("model",): model, ("key_from",): key_from}
     if jobs.is_job_file(subject, inputs or []):
         job = jobs.from_file(Path(subject), db, given)
     else:
         job = jobs.from_command_line(subject, inputs or [], db, given)
     arrivals = Arrivals(settle)
-    code = 0
+    code, secret = 0, key(job.key_from, job.database)
     with Stop(quiet=quiet) as stop:
         if not quiet:
             screen.note("Watching. Ctrl-C ends it.")
         while stop.halt is Halt.NO:
             if settled := arrivals.look(_files(job), time.monotonic()):
                 try:
-                    code = first_of([code, do(_only(job, {*settled}), quiet=quiet, dry_run=False, stop=stop)])
+                    code = first_of([code, do(_only(job, {*settled}), secret, quiet=quiet, dry_run=False, stop=stop)])
                 except StoreLocked as locked:  # by a run of the same person: these files wait
                     if not quiet:
                         screen.note(screen.safe(f"{locked.message} Waiting."))

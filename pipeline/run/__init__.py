@@ -23,7 +23,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from pipeline import planner
 from pipeline.batching import Halt
@@ -76,7 +76,12 @@ SERVERS_OWN = "the server's"
 
 
 def run(
-    job: Job, *, command: str = "", dry_run: bool = False, should_stop: Callable[[], Halt] = never
+    job: Job,
+    *,
+    key: SecretStr | None = None,
+    command: str = "",
+    dry_run: bool = False,
+    should_stop: Callable[[], Halt] = never,
 ) -> Iterator[Event]:
     """Do a job. Everything that is the user's mistake is raised before the database is touched.
 
@@ -90,7 +95,8 @@ def run(
     for builder in builders.values():
         model.check_fits(builder)
     end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
-    with Store.open(job.database, keep_text=not job.no_text) as store, nullcontext() if dry_run else awake():
+    database = Store.open(job.database, keep_text=not job.no_text, key=key)
+    with database as store, nullcontext() if dry_run else awake():
         run_id = store.begin_run(_info(job, model, command))
         if job.no_text:
             store.forget_texts()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+from pydantic import SecretStr
 
 from pipeline.config import EngineSettings, Job, JobTask
 from pipeline.errors import NetworkRefused, NightdeskError, StoreError
@@ -60,12 +61,12 @@ class Check:
     code: int = 0
 
 
-def doctor(model: str, database: Path, engine: EngineSettings) -> Iterator[Check]:
+def doctor(model: str, database: Path, engine: EngineSettings, key: SecretStr | None = None) -> Iterator[Check]:
     """Look at everything, one after the other. Puts the network guard on."""
     yield from _machine()
     yield from _ocr()
     yield from _model(model) if engine.server is None else _server(model, *engine.server)
-    yield from _database(database)
+    yield from _database(database, key)
     yield from _temporary()
     yield from _network()
     yield from _rehearsal(model, engine)
@@ -145,7 +146,7 @@ def _server(name: str, host: str, port: int) -> Iterator[Check]:
     yield _ok("server", f"{model.name}: {model.says()}")
 
 
-def _database(database: Path) -> Iterator[Check]:
+def _database(database: Path, key: SecretStr | None) -> Iterator[Check]:
     folder = database.absolute().parent
     if service := synchronised(database):
         what = f"{folder} is copied to other machines by {service}."
@@ -160,7 +161,7 @@ def _database(database: Path) -> Iterator[Check]:
         yield _ok("database", f"{database} is not there yet; a run makes it, for you alone")
         return
     try:
-        with Store.open(database, write=False) as store:
+        with Store.open(database, write=False, key=key) as store:
             tasks = ", ".join(store.tasks()) or "none yet"
     except NightdeskError as error:
         yield _bad("database", error)

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from pipeline.store.connection import connect
 from pipeline.store.documents import MAX_TRIES, Documents, as_kept
 from pipeline.store.failures import Failed, Failures
@@ -69,18 +71,21 @@ class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, 
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | os.PathLike[str], *, write: bool = True, keep_text: bool = True) -> Iterator[Store]:
+    def open(
+        cls, path: str | os.PathLike[str], *, write: bool = True, keep_text: bool = True, key: SecretStr | None = None
+    ) -> Iterator[Store]:
         """Open the database at `path`; a writer makes it where there is none, takes the lock and migrates.
 
         Without `keep_text` what is saved has neither the texts of documents nor quotes from them: values and offsets
-        only. What is there already stays; see `forget_texts`.
+        only. What is there already stays; see `forget_texts`. With a `key` the file is encrypted, and a new one is
+        made so; it must be the key that it was made with.
 
         Raises StoreLocked, StoreNewer, StoreFull or StoreError.
         """
         file = Path(path)
         lock = Lock(file.resolve()) if write else None  # a link is not a second database
         try:
-            db = connect(file, write=write)
+            db = connect(file, write=write, key=key)
             try:
                 (migrate if write else require_current)(db, file)
                 yield cls(db, file, keep_text=keep_text)

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import StoreLocked
-from pipeline.store.connection import now, os_errors
+from pipeline.store.connection import now
+from pipeline.store.driver import os_errors
 
 if sys.platform == "win32":
     import msvcrt

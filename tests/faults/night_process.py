@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -29,8 +30,12 @@ import pipeline
 from pipeline.cli import call
 from pipeline.errors import NightdeskError
 from pipeline.run import intake
-from pipeline.store.connection import Connection
+from pipeline.store.driver import connection_class
 
+Connection = connection_class(sqlite3)
+DRIVERS = [sqlite3]
+if importlib.util.find_spec("sqlcipher3"):
+    DRIVERS.append(importlib.import_module("sqlcipher3.dbapi2"))
 kept: list[object] = []  # connections that hold locks
 
 
@@ -108,7 +113,6 @@ def map_here(handler: Any, requests: Any, **_limits: object) -> Iterator[tuple[A
 def work(request: dict[str, Any], count: Path) -> int:
     """The forked process: the command, with its fault."""
     statements, done = 0, False
-    plain, plain_many = Connection.execute, Connection.executemany
 
     def counted(self: Connection) -> None:
         nonlocal statements, done
@@ -117,16 +121,22 @@ def work(request: dict[str, Any], count: Path) -> int:
             done = True  # also where it raises
             done = FAULTS[request["fault"]](self)
 
-    def execute(self: Connection, sql: str, parameters: Any = (), /) -> Any:
-        counted(self)
-        # A killed process loses nothing that it gave to the system; only a power cut would.
-        return plain(self, sql.replace("synchronous = FULL", "synchronous = OFF"), parameters)
+    def count_in(kind: Any) -> None:
+        plain, plain_many = kind.execute, kind.executemany
 
-    def executemany(self: Connection, sql: str, parameters: Any, /) -> Any:
-        counted(self)
-        return plain_many(self, sql, parameters)
+        def execute(self: Any, sql: str, parameters: Any = (), /) -> Any:
+            counted(self)
+            # A killed process loses nothing that it gave to the system; only a power cut would.
+            return plain(self, sql.replace("synchronous = FULL", "synchronous = OFF"), parameters)
 
-    Connection.execute, Connection.executemany = execute, executemany  # type: ignore[method-assign]
+        def executemany(self: Any, sql: str, parameters: Any, /) -> Any:
+            counted(self)
+            return plain_many(self, sql, parameters)
+
+        kind.execute, kind.executemany = execute, executemany
+
+    for driver in DRIVERS:
+        count_in(connection_class(driver))
     if not request.get("real_readers"):
         intake.map_ordered, intake.Worker = map_here, ReaderHere  # type: ignore[assignment, misc]
     os.chdir(request["cwd"])

@@ -19,7 +19,9 @@ from pipeline.engines.spec import EngineSpec
 from pipeline.errors import NightdeskError
 from pipeline.run import Answered, Event, Failed, Looked, Opened, Planned, Recorded, Summary, run
 from pipeline.store import Store
-from pipeline.store.connection import Connection
+from pipeline.store.driver import connection_class
+
+Connection = connection_class(sqlite3)
 
 INSTRUCTIONS = "Say the tone of this letter and what it is about."
 SCHEMA = """{

@@ -4,13 +4,16 @@
 """
 
 import hashlib
+import sqlite3
 
 import pytest
 
 from pipeline.data import Counts, Document, Failure, Page
 from pipeline.schema import Field, Number, Object
 from pipeline.store import FileRow, RunEnd, RunInfo
-from pipeline.store.connection import Connection
+from pipeline.store.driver import connection_class
+
+Connection = connection_class(sqlite3)
 
 
 class Killed(BaseException):
