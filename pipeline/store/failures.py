@@ -24,7 +24,9 @@ COLUMNS = "subject, stage, error, message, hint, document, work_key, task, tries
 
 
 class Failures(Part):
-    """The table `_failures`."""
+    """The table `_failures`. What succeeds clears itself: `save_document` its reading, `save_extraction` its key,
+    `save_record` the merge, `mark_gone` and `save_files` what the disk no longer holds.
+    """
 
     def save_failure(self, run_id: int, failure: Failure) -> int:
         """Keep a failure, and how often it happened; gives that number."""
@@ -52,18 +54,6 @@ class Failures(Part):
                 ),
             )
             return int(row[0])
-
-    def clear_failure(self, item: str, *, stage: str | None = None, task: str | None = None) -> None:
-        """Forget that this item (a work key, a document, a path) failed.
-
-        What succeeds clears itself: `save_document` its reading, `save_extraction` its key, `save_record` the merge.
-        """
-        with self.atomic():
-            self._do(
-                """DELETE FROM _failures WHERE coalesce(work_key, document, subject) = ?1
-                   AND (?2 IS NULL OR stage = ?2) AND (?3 IS NULL OR task = ?3)""",
-                (clean_path(item), stage, task),
-            )
 
     def failures(self, task: str | None = None) -> Iterator[Failed]:
         """All failures, or those of a task (with those of reading its files), oldest first."""

@@ -60,7 +60,6 @@ WRITES = {
     "save_extraction and its records": lambda night, work, failed: night.answer(work["b"]),
     "save_record": lambda night, work, failed: night.record(work["a"].document, {"company": "new", "total": "2"}),
     "save_failure": lambda night, work, failed: night.store.save_failure(night.run, failed),
-    "clear_failure": lambda night, work, failed: night.store.clear_failure(failed.work_key),
     "retry": lambda night, work, failed: night.store.retry(),
 }
 

@@ -212,8 +212,6 @@ def test_failures_of_a_task_include_those_of_reading_its_files(store, night):
     assert len(list(store.failures())) == 3
     assert list(store.failures("minutes")) == []
     assert store.retry(task="receipts") == 2
-    store.clear_failure("/in/a")
-    assert len(list(store.failures())) == 2
 
 
 def test_reading_a_document_at_last_clears_its_failure(store, night):
