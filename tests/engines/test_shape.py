@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,35 +13,9 @@ from pipeline.engines.shape import FORK_CELLS, PADDING, SLOTS, Machine, layers_o
 from pipeline.errors import ModelDoesNotFit
 from pipeline.models.gguf import Header
 from pipeline.models.memory import cell_bytes, estimate
+from tests.models.headers import GIB
+from tests.models.headers import THREE_BILLION as HEADER
 
-GIB = 1 << 30
-HEADER = Header(
-    path=Path("model.gguf"),
-    kind="model",
-    version=3,
-    byte_order="little",
-    architecture="llama",
-    name="Model",
-    quantisation="Q8_0",
-    parameters=3_000_000_000,
-    tensors=300,
-    size=3 * GIB,
-    tensor_bytes=3 * GIB,
-    files=(Path("model.gguf"),),
-    block_count=32,
-    context_length=32768,
-    embedding_length=2048,
-    heads=16,
-    head_count_kv=8,
-    key_length=128,
-    value_length=128,
-    sliding_window=None,
-    vocabulary_size=128_000,
-    layer_bytes=(90 << 20,) * 32,
-    long_rope=False,
-    chat_template=None,
-    metadata={},
-)
 MUCH = Machine(cores=4, free_memory=64 * GIB)
 
 

@@ -22,20 +22,13 @@ from pipeline.run import tune as tune_module
 from pipeline.run import tuned
 from pipeline.run.tune import RIGHT, tune
 from pipeline.run.tuned import Measured, Tuned
+from tests.models.headers import THREE_BILLION
 
-HEADER = Header(
-    path=Path("model.gguf"),
-    kind="model",
-    version=3,
-    byte_order="little",
-    architecture="llama",
-    name="Model",
-    quantisation="Q8_0",
+HEADER = replace(
+    THREE_BILLION,
     parameters=100_000_000,
-    tensors=300,
     size=100 << 20,
     tensor_bytes=100 << 20,
-    files=(Path("model.gguf"),),
     block_count=8,
     context_length=8192,
     embedding_length=512,
@@ -43,12 +36,8 @@ HEADER = Header(
     head_count_kv=8,
     key_length=64,
     value_length=64,
-    sliding_window=None,
     vocabulary_size=32_000,
     layer_bytes=(10 << 20,) * 8,
-    long_rope=False,
-    chat_template=None,
-    metadata={},
 )
 MACHINE = Machine(cores=4, free_memory=16 << 30)
 
