@@ -30,7 +30,7 @@ from pipeline.models.locate import find_model
 from pipeline.offline import guard
 from pipeline.readers import ocr
 from pipeline.run import PACKAGES, Failed, Recorded, run
-from pipeline.run.awake import command as awake_command
+from pipeline.run.awake import means
 from pipeline.run.model import SCRIPTED, machine
 from pipeline.run.served import ServerModel
 from pipeline.run.surroundings import synchronised
@@ -89,10 +89,10 @@ def _machine() -> Iterator[Check]:
     features = _cpu_features()
     yield _ok("cores", f"{here.cores} may be used; CPU features for llama.cpp: {', '.join(features) or 'not known'}")
     yield _ok("memory", f"{here.free_memory / 2**30:.1f} of {total / 2**30:.1f} GiB are free")
-    if awake_command() is None:
+    if (kept_by := means()) is None:
         yield Check("sleep", "note", "Nothing here can keep the machine awake while a run works.", _AWAKE_HINT)
     else:
-        yield _ok("sleep", f"kept off while a run works, where the system allows it ({(awake_command() or ('',))[0]})")
+        yield _ok("sleep", f"kept off while a run works, where the system allows it ({kept_by})")
 
 
 def _ocr() -> Iterator[Check]:

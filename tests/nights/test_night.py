@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime
 import importlib
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -330,6 +332,37 @@ def test_a_child_keeps_the_machine_awake_and_ends_with_us(monkeypatch, tmp_path)
             return
         time.sleep(0.05)
     pytest.fail("the child outlived us")
+
+
+class Asked:
+    """Stands in for the function of kernel32.dll: no Windows is at hand."""
+
+    argtypes = restype = None
+
+    def __init__(self):
+        self.flags = []
+
+    def __call__(self, flags):
+        self.flags.append(flags)
+        return 0x8000_0000
+
+
+@pytest.mark.parametrize("error", [None, KeyError])
+def test_on_windows_the_system_is_asked_and_the_request_taken_back(monkeypatch, error):
+    asked = Asked()
+    windll = SimpleNamespace(kernel32=SimpleNamespace(SetThreadExecutionState=asked))
+    monkeypatch.setattr(waking, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(waking.ctypes, "windll", windll, raising=False)
+
+    with suppress(KeyError), awake():
+        assert asked.flags == [0x80000001]
+        if error:
+            raise error
+
+    assert asked.flags == [0x80000001, 0x80000000]
+    assert asked.argtypes == (ctypes.c_uint32,)
+    assert asked.restype is ctypes.c_uint32
+    assert waking.means() == "SetThreadExecutionState"
 
 
 def test_where_nothing_can_keep_it_awake_nothing_happens(monkeypatch):
