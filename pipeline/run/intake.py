@@ -12,7 +12,6 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import readers
@@ -24,6 +23,7 @@ from pipeline.prompting import Options
 from pipeline.readers import ReadOptions
 from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
 from pipeline.run.events import Event, Failed, FileRead, Looked
+from pipeline.run.nesting import Place
 from pipeline.run.scans import Scan, Scans
 from pipeline.run.texts import Texts
 from pipeline.store import FileRow, Store
@@ -31,17 +31,7 @@ from pipeline.supervise import Worker, map_ordered
 
 CHUNKING = "1"  # goes up when the same document would be cut elsewhere
 _BLOCK = 1 << 20
-MAX_DEPTH = 8  # mails in mails
 _PAGES_AT_ONCE = 200  # scanned pages that wait for each other before they are read
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a document was found. `depth` counts the files around it."""
-
-    path: str
-    mtime_ns: int
-    depth: int = 0
 
 
 class Intake:
@@ -53,7 +43,7 @@ class Intake:
         self._store = store
         self._texts = texts
         self._scans = scans
-        self._waiting: list[tuple[_Place, Scan]] = []
+        self._waiting: list[tuple[Place, Scan]] = []
         self._workers = workers
         self._run_id = run_id
         self._options = options
@@ -151,7 +141,7 @@ class Intake:
                 if isinstance(outcome, NightdeskError):
                     yield self._fail_reading(request.name, outcome, None if row is None else row.sha256)
                 else:
-                    place = _Place(request.name, 0 if row is None else row.mtime_ns)
+                    place = Place(request.name, 0 if row is None else row.mtime_ns)
                     yield from self._take(outcome, place, request, attachments)
                 yield FileRead(request.name)
                 if sum(len(scan.pages) for _, scan in self._waiting) >= _PAGES_AT_ONCE:
@@ -159,7 +149,7 @@ class Intake:
             yield from self._read_scans(attachments)
 
     def _take(
-        self, document: Document, place: _Place, request: Request, reader: Worker[Request, Document]
+        self, document: Document, place: Place, request: Request, reader: Worker[Request, Document]
     ) -> Iterator[Event]:
         """Keep a document, or let it wait for OCR."""
         if self._scans.wants(document):
@@ -182,8 +172,13 @@ class Intake:
                 else:
                     yield from self._keep(outcome, place, reader)
 
-    def _keep(self, document: Document, place: _Place, reader: Worker[Request, Document]) -> Iterator[Event]:
+    def _keep(self, document: Document, place: Place, reader: Worker[Request, Document]) -> Iterator[Event]:
         """Save a document, then read its attachments as documents of their own."""
+        try:
+            place.held.add(document.attachments, place.path)
+        except ReadError as error:
+            yield self._fail_reading(place.path, error, document.sha256)
+            return
         holds_only = not document.text.strip()
         rows = [
             FileRow(
@@ -208,13 +203,12 @@ class Intake:
                 continue
             request = Request(attachment.name, attachment.content, self._options)
             try:
-                if place.depth == MAX_DEPTH:
-                    raise ReadError("Attachments are nested too deeply.", code="too_deep")
+                within = place.inner(row.path)
                 inner = reader.ask(request)
             except NightdeskError as error:
                 yield self._fail_reading(row.path, error, row.sha256)
             else:
-                yield from self._take(inner, _Place(row.path, place.mtime_ns, place.depth + 1), request, reader)
+                yield from self._take(inner, within, request, reader)
 
     def _fail_reading(self, subject: str, error: NightdeskError, sha256: str | None) -> Failed:
         if not isinstance(error, ReadError | ChildError):

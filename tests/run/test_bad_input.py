@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import sqlite3
 import struct
+import zipfile
 from contextlib import closing
+from email.message import EmailMessage
 from typing import Any
 
 import pypdf
@@ -205,3 +207,46 @@ def test_a_missing_input_is_the_users_mistake(nights, here):
 
     assert code == 2
     assert "nowhere" in said
+
+
+def bomb(levels: int, width: int, leaf: bytes = b"A letter.") -> bytes:
+    """A mail with archives, each with mails, and so on: no reader sees more than a level or two of it."""
+    if not levels:
+        return leaf
+    mail = EmailMessage()
+    mail.set_content(f"Level {levels}.")
+    for number in range(width):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            name = "in.eml" if levels > 1 else "in.txt"
+            archive.writestr(name, bomb(levels - 1, width, leaf + b" %d %d" % (levels, number)))
+        mail.add_attachment(out.getvalue(), maintype="application", subtype="zip", filename="in.zip")
+    return mail.as_bytes()
+
+
+def test_what_one_file_may_hold_is_bounded_over_all_its_levels(nights, here, monkeypatch):
+    monkeypatch.setattr("pipeline.run.nesting.MOST_FILES", 20)
+    nights.write("bomb.eml", bomb(levels=3, width=4))
+    nights.write("mail.eml", bomb(levels=1, width=9))
+    nights.letters(1)
+
+    code, said = here("--dry-run")
+
+    assert code == 3, said
+    (read,) = nights.sql("SELECT count(*) FROM _files WHERE path LIKE '%bomb.eml!/%'")[0]
+    assert read == 20
+    failures = nights.sql("SELECT subject, error, message, hint FROM _failures")
+    assert {error for _, error, _, _ in failures} == {"limits"}
+    assert all("bomb.eml!/" in subject and "20 files" in message and hint for subject, _, message, hint in failures)
+    assert nights.sql("SELECT count(*) FROM _files WHERE path LIKE '%/mail.eml!/%'") == [(18,)]
+
+
+def test_what_one_file_may_hold_is_bounded_in_bytes_too(nights, here, monkeypatch):
+    monkeypatch.setattr("pipeline.run.nesting.MOST_BYTES", 1 << 20)
+    nights.write("bomb.eml", bomb(levels=2, width=3, leaf=b"A letter. " * 20_000))
+
+    code, said = here("--dry-run")
+
+    assert code == 3, said
+    assert nights.sql("SELECT sum(size) <= 1048576 FROM _files WHERE path LIKE '%bomb.eml!/%'") == [(1,)]
+    assert {error for (error,) in nights.sql("SELECT error FROM _failures")} == {"limits"}
