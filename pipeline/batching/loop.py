@@ -40,6 +40,7 @@ class Loop:
         self.backend = backend
         self.ledger = ledger
         self.calls = 0
+        self._at_once = ledger.num_forks // ranking.MOST_FORKS  # comparisons; fewer wait for company
         if ledger.num_forks and (
             ledger.num_forks < ranking.MOST_FORKS
             or ledger.fork_cells < ranking.MOST_CELLS
@@ -140,7 +141,7 @@ class Loop:
     def _step(self) -> Iterator[Completion]:
         """One decode call and what follows from it."""
         waiting = [s for s in self._active if s.state is State.RANK]
-        if waiting:
+        if waiting and (len(waiting) == len(self._active) or len(waiting) >= self._at_once):
             self._rank(waiting)
         else:
             plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
@@ -211,9 +212,9 @@ class Loop:
         rounds: list[tuple[Sequence, Ranking, ranking.Growth]] = []
         for sequence in sequences:
             choice = sequence.ranking
-            if choice is None or room < MOST_ROWS:
+            if choice is None or room < choice.rows:
                 continue
-            sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.forks, ranking.MOST_CELLS)
+            sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.forks, choice.cells)
             if not sequence.forks:
                 continue
             best, leaves = choice.best, choice.next_round() if not choice.done else ()

@@ -74,6 +74,7 @@ class Ranking:
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
+        self.cells = min(len(_nodes(self._alive, LONGEST)), MOST_CELLS)  # on its forks, at most
         self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
         self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
         self._depth = 1  # tokens of each living alternative that are scored

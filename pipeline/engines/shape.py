@@ -19,9 +19,10 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
-COMPARISONS = 2  # of candidates at a time
+COMPARISONS = 4  # of candidates at a time: most calls then have the 64 rows that the tiled attention path asks for
+COMPARED_ROWS = 2 * MOST_ROWS  # of one call; each may take a third of a megabyte of logits
 FORKS = COMPARISONS * MOST_FORKS
-FORK_CELLS = COMPARISONS * MOST_CELLS
+FORK_CELLS = 3 * MOST_CELLS  # comparisons of runs of lines take that many, those of typed spans far fewer
 BATCH = 2048
 MOST_SEQUENCES = 256  # in one context of llama.cpp
 PADDING = 256  # llama.cpp rounds the pool to this
@@ -103,7 +104,7 @@ def resolve(
             cells=cells,
             max_sequences=sequences,
             max_batch=max(shape.batch, sequences, fork_cells),
-            max_outputs=max(sequences, COMPARISONS * MOST_ROWS if forks else 0),
+            max_outputs=max(sequences, COMPARED_ROWS if forks else 0),
             ubatch=shape.ubatch,
             threads=shape.threads or max(1, machine.cores // replicas),
             kv_type=shape.kv_type,

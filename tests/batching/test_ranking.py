@@ -64,7 +64,7 @@ class Cache:
             assert {path: fork for path, fork in growth.held.items() if self.content[fork] != path} == {}
             alive = {fork: path for fork, path in self.content.items() if path}
             assert set(alive) == set(growth.held.values())
-            assert len({path[:end] for path in alive.values() for end in range(len(path) + 1)}) <= ranking.MOST_CELLS
+            assert len({path[:end] for path in alive.values() for end in range(1, len(path) + 1)}) <= self.choice.cells
             self.held = dict(growth.held)
             self.rounds.append(len(growth.rows))
             self.choice.take({node: logits_after(node) for node in growth.nodes})
