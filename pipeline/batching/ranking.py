@@ -6,8 +6,9 @@ alternative is never decoded here: its probability comes from the row before.
 
 The comparison goes in rounds of successive halving (Karnin, Koren, Somekh 2013): each round looks twice as deep into
 the alternatives, and as it may spend only so many rows, into about half as many of them, the likeliest first. What
-begins alike shares rows, and what one round decoded stays on its fork for the next. Where all alternatives fit the
-rounds, none is left out. Which ones stay depends on the figures alone, not on slots or forks.
+begins alike shares rows, and what one round decoded stays on its fork for the next. Beginnings that lie `margin` behind
+the best are left. Where all alternatives fit the rounds and no margin is set, none is left out. Which ones stay depends
+on the figures alone, not on slots or forks.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Ranking:
 
     def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
         self._power = candidates.length_power
+        self._margin = candidates.margin
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
@@ -97,11 +99,13 @@ class Ranking:
         depth = FIRST_DEPTH if self._depth == 1 else 2 * self._depth
         while not self._fits(_nodes(beginnings[likeliest_first[0]], depth)):
             depth -= 1
+        best = max([*scores.values(), *self._finished.values()])
         nodes: set[Path] = set()
         self._alive = []
         for beginning in likeliest_first:
             wider = nodes | _nodes(beginnings[beginning], depth)
-            if self._alive and not self._fits(wider):
+            hopeless = self._depth > 1 and scores[beginning] < best - self._margin
+            if (self._alive or self._finished) and (hopeless or not self._fits(wider)):
                 break
             nodes = wider
             self._alive += beginnings[beginning]

@@ -7,6 +7,7 @@ A member of this room is a module with a class `Engine`: `name`, `__init__(vocab
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Candidates:
     otherwise: tuple[int, ...] = ()
     length_power: float = 0.0  # compared is total / length ** length_power: 0 the sum, 1 the mean over the tokens
     rows: int = MOST_ROWS  # fewer look at fewer beginnings, which is faster
+    margin: float = math.inf  # a beginning that lies so far behind the best one is left; in what is compared
 
 
 NO_CANDIDATES = Candidates()

@@ -31,8 +31,14 @@ def logprob(path: tuple[int, ...]) -> float:
     return total
 
 
-def start(alternatives: list[tuple[int, ...]], *, power: float = 0.0, rows: int = ranking.MOST_ROWS) -> Ranking:
-    candidates = Candidates(tuple(alternatives), length_power=power, rows=rows)
+def start(
+    alternatives: list[tuple[int, ...]],
+    *,
+    power: float = 0.0,
+    rows: int = ranking.MOST_ROWS,
+    margin: float = math.inf,
+) -> Ranking:
+    candidates = Candidates(tuple(alternatives), length_power=power, rows=rows, margin=margin)
     return Ranking(candidates, ranking.first_logprobs(candidates, logits_after(())))
 
 
@@ -128,6 +134,35 @@ def test_the_likeliest_beginnings_go_on_where_the_rows_do_not_reach() -> None:
     scored = {path[:1] for path in cache.choice._finished}
     assert max({path[:1] for path in alternatives}, key=logprob) in scored
     assert len(scored) < 6
+
+
+@settings(deadline=None, max_examples=60)
+@given(many, st.sampled_from([0.5, 0.8]))
+def test_beginnings_a_margin_behind_the_best_cost_no_more_rows(
+    alternatives: list[tuple[int, ...]], power: float
+) -> None:
+    everyone = Cache(start(alternatives, power=power, rows=48))
+    few = Cache(start(alternatives, power=power, rows=48, margin=0.5))
+
+    winner = everyone.to_the_end()
+
+    assert few.to_the_end() in alternatives
+    assert sum(few.rounds[:2]) <= sum(everyone.rounds[:2])
+    assert Cache(start(alternatives, power=power, rows=48, margin=1000.0)).to_the_end() == winner
+
+
+def test_a_finished_alternative_far_ahead_ends_the_comparison() -> None:
+    choice = Ranking(Candidates(((1, 9), (2, 3, 4, 5, 6)), length_power=0.5, margin=1.0), {1: -0.1, 2: -2.4})
+
+    assert choice.next_round() == ((1,), (2, 3))
+    nine_is_sure = np.full(10, -12.0, np.float32)
+    nine_is_sure[9] = 0.0
+    choice.take({(1,): nine_is_sure, (2,): nine_is_sure, (2, 3): nine_is_sure})
+
+    assert not choice.done
+    assert choice.next_round() == ()
+    assert choice.done
+    assert choice.best == (1, 9)
 
 
 def test_the_first_choice_carries_the_mass_and_the_gap_of_the_ranking() -> None:
