@@ -162,6 +162,10 @@ class JobTask(Settings):
     inputs: tuple[Path, ...] = Field(min_length=1)
 
 
+OCR_LANGUAGES = r"^[A-Za-z_]{2,}(\+[A-Za-z_]{2,})*$"
+"""Tesseract's languages: `por+eng`."""
+
+
 class Job(Settings):
     """What `nightdesk run` does: these tasks over these inputs with this model into this database."""
 
@@ -180,7 +184,7 @@ class Job(Settings):
     changes: Changes = Field("final", description="how tracked changes are read: accepted, refused, or all with marks")
     ocr: str = Field(
         "auto",
-        pattern=r"^[A-Za-z_]{2,}(\+[A-Za-z_]{2,})*$",
+        pattern=OCR_LANGUAGES,
         description="how scans and photos are read: `off`, `auto`, or Tesseract's languages such as `por+eng`",
     )
     limit: int | None = Field(None, ge=1, description="try this many random documents only")

@@ -17,6 +17,7 @@ from typing import Literal, Protocol, cast
 from pipeline.finders._slips import mend
 
 __all__ = [
+    "MENDED",
     "Finder",
     "Normalised",
     "Settled",
@@ -35,6 +36,9 @@ __all__ = [
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 ValueType = Literal["text", "date", "money", "number", "email", "phone", "iban", "url"]
+
+MENDED: tuple[ValueType, ...] = ("date", "money", "number")
+"""Types whose values may hold letters that OCR read in place of digits, see `mend`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from operator import itemgetter
 
-from pipeline.finders import find
+from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
 from pipeline.schema import Text, ValueType, fold
@@ -99,9 +99,10 @@ class Places:
         return tables(self.text, self.lines, self.spans("money"))
 
     def spans(self, value_type: ValueType) -> list[Window]:
-        """Where values of this type stand; empty for plain text."""
+        """Where values of this type stand, also those that OCR read with letters for digits; empty for plain text."""
         if value_type not in self._spans:
-            found = {self._window(span.start, span.end) for span in find(self._source, value_type)}
+            texts = {self._source, mend(self._source)} if value_type in MENDED else {self._source}
+            found = {self._window(span.start, span.end) for text in texts for span in find(text, value_type)}
             self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pydantic
 from pydantic import Field
 
-from pipeline.config import Settings
+from pipeline.config import OCR_LANGUAGES, Settings
 from pipeline.data import fingerprint
 from pipeline.errors import SchemaError, TaskError
 from pipeline.prompting.formats import FORMATS
@@ -40,11 +40,19 @@ class Options(Settings):
     day_first: bool | None = Field(
         None, description="03/04/2025 is the third of April; counts where a document does not say itself"
     )
+    ocr: str | None = Field(None, pattern=OCR_LANGUAGES, description="languages of scans, as Tesseract names them")
 
     @property
     def overlap(self) -> int:
         """Tokens that neighbouring chunks share."""
         return self.chunk_tokens // 10 if self.overlap_tokens is None else self.overlap_tokens
+
+    @pydantic.field_validator("ocr")
+    @classmethod
+    def _ocr_is_languages(cls, value: str | None) -> str | None:
+        if value in ("auto", "off"):
+            raise ValueError("name languages such as por+eng; `auto` and `off` are said to the run (`--ocr`)")
+        return value
 
     @pydantic.model_validator(mode="after")
     def _overlap_is_smaller(self) -> Options:

@@ -18,7 +18,7 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +101,7 @@ def run(
         if job.no_text:
             store.forget_texts()
         reading = ReadOptions(job.password, scans=job.ocr != "off", changes=job.changes)
-        scans = Scans(store, run_id, wanted=job.ocr, workers=machine().cores)
+        scans = Scans(store, run_id, wanted=_ocr(job, tasks.values()), workers=machine().cores)
         with closing(Texts(store, scans, reading)) as texts:
             intake = Intake(store, texts, scans, run_id, options=reading, workers=machine().cores)
             yield from _Run(job, store, texts, intake, run_id, model, builders, inputs, end).story(dry_run)
@@ -120,6 +120,14 @@ def _tasks(job: Job) -> tuple[dict[str, Task], list[tuple[str, tuple[Path, ...]]
             )
         inputs.append((task.name, entry.inputs))
     return tasks, inputs
+
+
+def _ocr(job: Job, tasks: Iterable[Task]) -> str:
+    """How scans are read: as the job says; where it does not, in the languages of its tasks, if each names some."""
+    named = [task.options.ocr for task in tasks]
+    if job.ocr != "auto" or None in named:
+        return job.ocr
+    return "+".join(dict.fromkeys(language for one in named if one for language in one.split("+")))
 
 
 def _template(job: Job) -> str | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from pipeline.confidence import Calibration, Part, Signal, agreeing, rated, short_lists, signals
 from pipeline.data import Chunk, Document, Evidence, Extraction, Record, Vocabulary
-from pipeline.finders import Settled, mend, normalise_at, settle
+from pipeline.finders import MENDED, Settled, mend, normalise_at, settle
 from pipeline.finders import normalise as normalise_text
 from pipeline.grounding import extractive_paths, ground
 from pipeline.merging import merge
@@ -18,7 +18,6 @@ from pipeline.run.doubt import doubted, is_doubtful
 from pipeline.schema import List, Node, Object, Text
 from pipeline.store import Normalised, Store
 
-_MENDED = ("date", "money", "number")
 _DOUBTFUL = "read with doubt"
 
 
@@ -111,7 +110,7 @@ def _settled(text: str, day_first: bool | None) -> Settled:
 
 
 def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised | None:
-    mended = mend(text) if node.type in _MENDED else text
+    mended = mend(text) if node.type in MENDED else text
     if mended != text:
         found = normalise_text(mended, node.type, day_first=settled.day_first, decimal=settled.decimal)
         if found is not None:

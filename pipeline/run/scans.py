@@ -36,7 +36,7 @@ class Scan:
 
 
 class Scans:
-    """OCR for one run. `wanted` is that of `config.Job.ocr`."""
+    """OCR for one run. `wanted` is as in `config.Job.ocr`."""
 
     def __init__(self, store: Store, run_id: int, *, wanted: str, workers: int) -> None:
         self._store = store

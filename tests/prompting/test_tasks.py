@@ -78,6 +78,8 @@ def test_a_schema_is_named_or_given_as_a_path(tasks: Tasks) -> None:
         ('instructions = "a"\nschema = "none.json"', ["key `schema`", "none.json"]),
         ('instructions = "a"\n[options]\ntemplate = "chatmel"', ["no format 'chatmel'", "chatml"]),
         ('instructions = "a"\n[options]\ntemplate = "no.jinja"', ["no.jinja cannot be read"]),
+        ('instructions = "a"\n[options]\nocr = "off"', ["line 3: key `options.ocr`", "`--ocr`"]),
+        ('instructions = "a"\n[options]\nocr = "por, eng"', ["line 3: key `options.ocr`"]),
     ],
 )
 def test_a_wrong_task_file_is_explained(tasks: Tasks, toml: str, parts: list[str]) -> None:

@@ -17,6 +17,7 @@ from pipeline.offline import guard
 from pipeline.readers import ocr
 from pipeline.readers.cleaning import clean
 from pipeline.readers.ocr import straightening, tesseract, words
+from pipeline.readers.ocr.coverage import covered
 from pipeline.supervise import Worker
 
 FOUND = ocr.find()
@@ -121,6 +122,96 @@ def test_the_camera_says_which_way_is_up():
     exif[0x0112] = 6
 
     assert flat(read(saved(turned, "JPEG", exif=exif), "a.jpg").text) == " ".join(LINES)
+
+
+ITEMS = {
+    "Bread, rye": "3.20",
+    "Milk, oat": "1.15",
+    "Tea, green": "4.60",
+    "Butter": "2.75",
+    "Apples": "3.05",
+    "Candles": "6.10",
+    "Matches": "0.45",
+    "Soap": "1.90",
+    "TOTAL": "23.20",
+}
+
+
+def till_roll(width=1100, pitch=27):
+    """Amounts at the far right, each digit as wide as the next, as a till prints them."""
+    head, step, margin = LINES[:2], 56, 50
+    picture = Image.new("L", (width, 2 * margin + step * (len(head) + 1 + len(ITEMS))), 255)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=40)
+    for number, line in enumerate(head):
+        draw.text((margin, margin + step * number), line, fill=20, font=font)
+    for number, (item, amount) in enumerate(ITEMS.items(), start=len(head) + 1):
+        draw.text((margin, margin + step * number), item, fill=20, font=font)
+        for place, digit in enumerate(reversed(amount)):
+            middle = width - margin - pitch * (place + 0.5)
+            draw.text((middle, margin + step * number), digit, fill=20, font=font, anchor="ma")
+    return picture
+
+
+def two_columns():
+    """Prose in two columns, in noise, so that it is read again as one block."""
+    said = "the first of all laws is that whoever borrows a boat brings it back with dry seats and oars"
+    prose = said.split()
+    starts = {60: range(0, 36, 3), 860: range(7, 43, 3)}
+    columns = {x: [" ".join(prose[(at + n) % len(prose)] for n in range(5)) for at in of] for x, of in starts.items()}
+    picture = Image.new("L", (1500, 800), 255)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=36)
+    for x, lines in columns.items():
+        for number, line in enumerate(lines):
+            draw.text((x, 60 + 52 * number), line, fill=20, font=font)
+    grain = np.random.default_rng(7).normal(0, 30, (picture.height, picture.width))
+    return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8)), columns.values()
+
+
+@needs_tesseract
+def test_a_column_of_amounts_that_tesseract_loses_is_read_with_its_lines():
+    picture = till_roll()
+    lost = words.parse(tesseract.table(FOUND, saved(picture), ("eng",), "till.png"))
+    assert lost.confidence > 0.8
+    assert not [amount for amount in ITEMS.values() if amount in lost.text]
+
+    reading = read(saved(picture))
+
+    assert [f"{item} {amount}" for item, amount in ITEMS.items()] == [
+        line for line in reading.text.splitlines() if line.startswith(tuple(ITEMS))
+    ]
+    total = next(word for word in reading.words if reading.text[word.start : word.end] == "23.20")
+    assert total.box[0] > picture.width / 2
+    assert read(saved(picture)) == reading
+
+
+@needs_tesseract
+def test_two_columns_of_text_stay_columns():
+    picture, (left, right) = two_columns()
+
+    text = flat(read(saved(picture)).text)
+
+    assert " ".join(left[:4]) in text
+    assert " ".join(right[:4]) in text
+
+
+def test_amounts_are_words_with_cents_that_were_read_without_doubt():
+    rows = [("4.50", 90), ("EUR", 90), ("1.204,10", 80), ("€7,25", 95), ("3.99", 40), ("12.07.2026", 95), ("418", 95)]
+    table = "\n".join(f"5\t1\t1\t1\t1\t{n}\t1\t2\t3\t4\t{sure}\t{word}" for n, (word, sure) in enumerate(rows))
+
+    assert words.parse(table).amounts == 3
+
+
+def test_ink_outside_of_words_and_under_unsure_ones_is_not_covered():
+    picture = Image.new("L", (400, 200), 255)
+    for left in (40, 240):
+        picture.paste(0, (left, 80, left + 60, 100))
+    both = [words.PageWord(0, 1, (left, 80, left + 60, 100), sure) for left, sure in ((40, 1.0), (240, 0.5))]
+
+    assert covered(picture, both) == pytest.approx(0.75, abs=0.02)
+    assert covered(picture, both[:1]) == pytest.approx(0.5, abs=0.02)
+    assert covered(picture, [both[0], both[0]]) == covered(picture, both[:1])
+    assert covered(picture, ()) == 0
+    assert covered(Image.new("L", (400, 200), 255), ()) == 1
 
 
 def probe(_request):

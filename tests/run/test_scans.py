@@ -98,6 +98,25 @@ def test_other_settings_read_again_and_off_means_off(nights):
 
 
 @needs_tesseract
+def test_languages_are_those_of_the_tasks_where_each_names_some_and_the_run_none(nights):
+    nights.task("tone", options='ocr = "eng"\n')
+    nights.task("mood", options='ocr = "tlh+eng"\n')
+    nights.task("other")
+    nights.write("photo.png", scan("A letter", kind="PNG"))
+
+    [failed] = nights.run(tasks=("tone", "mood")).all(Failed)
+    assert failed.failure.hint == "Install it: apt install tesseract-ocr-tlh"
+    change(nights, "DELETE FROM _failures")
+
+    for tasks, wanted, languages in ((("tone",), "auto", "eng"), (("mood",), "eng", "eng")):
+        assert not nights.run(tasks=tasks, ocr=wanted).all(Failed)
+        [(used,)] = nights.sql("SELECT ocr FROM _documents")
+        assert used.split(", ")[2] == languages
+    nights.run(tasks=("tone", "other"))
+    assert "detected" in nights.sql("SELECT ocr FROM _documents")[0][0]
+
+
+@needs_tesseract
 def test_blank_pages_broken_pictures_and_missing_languages_are_failures_of_their_own(nights):
     nights.write("blank.png", scan(kind="PNG"))
     nights.write("broken.jpg", b"\xff\xd8\xff" + bytes(300))

@@ -63,12 +63,12 @@ def turned(picture: Any, clockwise: int) -> Turned:  # noqa: ANN401 - as above
 
 def is_blank(picture: Any) -> bool:  # noqa: ANN401 - as above
     """Whether next to nothing on the page is darker than its surroundings."""
-    return float(_ink(picture).mean()) < _BLANK
+    return float(ink_of(picture).mean()) < _BLANK
 
 
 def skew_of(picture: Any) -> float:  # noqa: ANN401 - as above
     """By how many degrees to turn, counter-clockwise, so that rows of ink and rows of paper differ most."""
-    ink = _ink(picture)
+    ink = ink_of(picture)
     if not ink.any():
         return 0.0
     mask = picture.resize((ink.shape[1], ink.shape[0]))
@@ -83,7 +83,7 @@ def skew_of(picture: Any) -> float:  # noqa: ANN401 - as above
     return best if sharpness(best) > _WORTH * sharpness(0.0) else 0.0
 
 
-def _ink(picture: Any) -> Any:  # noqa: ANN401 - as above
+def ink_of(picture: Any) -> Any:  # noqa: ANN401 - as above
     """Where a smaller copy of the picture is darker than around: shadows and the table beneath are not ink."""
     scale = min(1.0, _LOOKED_AT / max(picture.size))
     width, height = (max(1, round(side * scale)) for side in picture.size)

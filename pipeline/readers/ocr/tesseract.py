@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pipeline.errors import ReadError
 
 SECONDS = 90.0  # that one picture may take
+_DIVIDED, _BLOCK = "3", "6"  # page segmentation modes
 
 _SCRIPTS = {
     "Arabic": ("ara", "fas", "pus", "snd", "uig", "urd", "kur_ara"),
@@ -127,9 +128,12 @@ def orientation(tesseract: Tesseract, picture: bytes) -> Orientation:
     return Orientation(int(turn[1]) if turn else 0, script[1] if script else "")
 
 
-def table(tesseract: Tesseract, picture: bytes, languages: Sequence[str], name: str) -> str:
-    """What it reads, as its table of words (TSV). `picture` is a file's bytes. Raises ReadError: ocr_failed, limits."""
-    arguments = ["stdin", "stdout", "-l", "+".join(languages), "--oem", "1", "--psm", "3", "--dpi", "300"]
+def table(tesseract: Tesseract, picture: bytes, languages: Sequence[str], name: str, *, block: bool = False) -> str:
+    """What it reads, as its table of words (TSV). `picture` is a file's bytes; `block` reads it as lines one below the
+    other, without a look for columns. Raises ReadError: ocr_failed, limits.
+    """
+    mode = _BLOCK if block else _DIVIDED
+    arguments = ["stdin", "stdout", "-l", "+".join(languages), "--oem", "1", "--psm", mode, "--dpi", "300"]
     try:
         done = _run(tesseract.program, [*arguments, "-c", "tessedit_create_tsv=1"], picture)
     except subprocess.TimeoutExpired:

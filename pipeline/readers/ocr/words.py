@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from pipeline.readers.ocr.straightening import Box
 
 _WORD = "5"  # the level of a word in the table
 _COLUMNS = 12
+_SURE = 0.7
+_AMOUNT = re.compile(r"\W*\d[\d.,]*[.,]\d\d\W*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,14 @@ class PageRead:
         """Of the average character; 0 where nothing was read."""
         length = sum(word.end - word.start for word in self.words)
         return sum((word.end - word.start) * word.confidence for word in self.words) / length if length else 0.0
+
+    @property
+    def amounts(self) -> int:
+        """How many words are amounts with cents, such as 4.50, and were read without doubt."""
+        return sum(
+            word.confidence >= _SURE and _AMOUNT.fullmatch(self.text[word.start : word.end]) is not None
+            for word in self.words
+        )
 
 
 def parse(table: str) -> PageRead:
