@@ -101,8 +101,11 @@ class Places:
     def spans(self, value_type: ValueType) -> list[Window]:
         """Where values of this type stand, also those that OCR read with letters for digits; empty for plain text."""
         if value_type not in self._spans:
-            texts = {self._source, mend(self._source)} if value_type in MENDED else {self._source}
-            found = {self._window(span.start, span.end) for text in texts for span in find(text, value_type)}
+            stretches = {(span.start, span.end) for span in find(self._source, value_type)}
+            if value_type in MENDED and (mended := mend(self._source)) != self._source:
+                also = ((span.start, span.end) for span in find(mended, value_type))
+                stretches |= {(start, end) for start, end in also if "|" not in self._source[start:end]}  # of a table
+            found = {self._window(start, end) for start, end in stretches}
             self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 

@@ -30,5 +30,9 @@ def test_what_can_be_read_as_it_stands_stays(text, value_type):
     assert {text[span.start : span.end] for span in find(text, value_type)} <= set(spans(text, value_type))
 
 
+def test_the_bars_of_a_table_are_no_digits():
+    assert spans("|4.50|3.20|", "money") == ["4.50", "3.20"]
+
+
 def test_letters_in_an_address_are_no_slips():
     assert spans("l1O@shop.example", "email") == ["l1O@shop.example"]
