@@ -22,7 +22,8 @@ SHAPES = [
     Sizes(8192, 12, 512, 32, 512, 1, kv_type="q8_0"),
     Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
 ]
-# Loads, fills one call with as many outputs as there may be, and tells the most memory the process ever had.
+# Loads, fills the pool (what a call works on grows with the cells that are in use) in full calls, asks the last one for as
+# many outputs as there may be, and tells the most memory the process ever had.
 LOAD = """
 import re, sys
 from pathlib import Path
@@ -30,8 +31,12 @@ from pipeline.batching import Row
 from pipeline.engines.llama import Llama
 from pipeline.engines.sizes import Sizes
 model = Llama(Path(sys.argv[1]), Sizes(**eval(sys.argv[2])))
-size = min(model.sizes.ubatch, model.sizes.cells)
-model.decode([Row(100 + i, i, (0,), logits=size - i <= model.sizes.max_outputs) for i in range(size)])
+size = min(model.sizes.ubatch, model.cells)
+calls = model.cells // size
+for call in range(calls):
+    owner, before = call % model.max_sequences, call // model.max_sequences * size
+    outputs = model.max_outputs if call == calls - 1 else 0
+    model.decode([Row(100 + i, before + i, (owner,), logits=size - i <= outputs) for i in range(size)])
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
 """
 
