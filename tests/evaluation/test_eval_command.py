@@ -87,7 +87,7 @@ def test_scores_stand_in_a_table_and_misses_with_quote_beside_gold(evaluated):
     assert row[:5] == ["day", "14", "0.929", "0.929", "0.929"]
     wrong = result.out[result.out.index("letter 3\n") :]
     assert wrong.splitlines()[1].strip() == "day"
-    assert wrong.splitlines()[2].startswith("    said  4 June 2024  (pointed, page 1, confidence 0.")
+    assert wrong.splitlines()[2].startswith("    said  4 June 2024  (pointed, line 1, confidence 0.")
     assert wrong.splitlines()[3] == "    gold  1999-01-01"
 
 
