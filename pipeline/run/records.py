@@ -109,7 +109,7 @@ def _settled(text: str, day_first: bool | None) -> Settled:
     return said if said.day_first is not None else Settled(day_first, said.decimal)
 
 
-def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised | None:
+def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised:
     mended = mend(text) if node.type in MENDED else text
     if mended != text:
         found = normalise_text(mended, node.type, day_first=settled.day_first, decimal=settled.decimal)
@@ -119,8 +119,8 @@ def _normalise(node: Text, text: str, place: Evidence | None, source: str, settl
         found = normalise_at(source, place.start, place.end, node.type, settled=settled)
     else:
         found = normalise_text(text, node.type, day_first=settled.day_first, decimal=settled.decimal)
-    if found is None:
-        return None
+    if found is None:  # where the text held no such span, the value is other words of it
+        return Normalised(None, marked=f"no {node.type}")
     return Normalised(found.value, found.currency, "ambiguous" if found.ambiguous else "")
 
 

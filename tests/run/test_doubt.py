@@ -45,22 +45,36 @@ def test_a_value_is_no_surer_than_its_least_sure_word():
     assert doubted(pieces, ()) == pieces
 
 
-def test_the_row_says_what_was_repaired_and_what_was_read_with_doubt(tmp_path):
+def till(tmp_path):
+    """A task with a shop and a total."""
     (tmp_path / "till.toml").write_text('instructions = "Copy."\nschema = "till.json"')
     (tmp_path / "till.json").write_text(
         '{"type": "object", "additionalProperties": false, "required": ["shop", "total"], "properties": {'
         '"shop": {"type": "string", "maxLength": 30},'
         '"total": {"type": "string", "x-nightdesk": {"type": "money"}, "maxLength": 20}}}'
     )
-    task = load_task(str(tmp_path / "till.toml"))
-    text = "Books 4l.5O EUR"
-    words = (Word(1, 0, 5, 0, 0, 1, 1, 0.5), Word(1, 6, 11, 0, 0, 1, 1, 0.9), Word(1, 12, 15, 0, 0, 1, 1, 0.9))
-    document = Document("d", text, (Page(1, 0, len(text)),), "pictures", "1", ocr="x", words=words)
-    chunks = [(Chunk("d", 0, 0, len(text), text), Extraction("k", {"shop": "Books", "total": "4l.5O EUR"}))]
+    return load_task(str(tmp_path / "till.toml"))
 
+
+def row_of(task, text, values, words=()):
+    document = Document("d", text, (Page(1, 0, len(text)),), "pictures", "1", ocr="x" if words else "", words=words)
+    chunks = [(Chunk("d", 0, 0, len(text), text), Extraction("k", values))]
     record, normalised = build_record(Answers(document, task, chunks, [{}], pointed=False))
-    row = fill(plan("till", task.schema.root, set()), record.values, normalised)
+    return fill(plan("till", task.schema.root, set()), record.values, normalised)
+
+
+def test_the_row_says_what_was_repaired_and_what_was_read_with_doubt(tmp_path):
+    words = (Word(1, 0, 5, 0, 0, 1, 1, 0.5), Word(1, 6, 11, 0, 0, 1, 1, 0.9), Word(1, 12, 15, 0, 0, 1, 1, 0.9))
+
+    row = row_of(till(tmp_path), "Books 4l.5O EUR", {"shop": "Books", "total": "4l.5O EUR"}, words)
 
     assert row.cells["shop"] == "Books"
     assert (row.cells["total"], row.cells["total_text"], row.cells["total_currency"]) == (41.5, "4l.5O EUR", "EUR")
     assert sorted(row.all_marks()) == ["shop: read with doubt", "total: repaired"]
+
+
+def test_words_where_a_typed_value_should_be_are_kept_and_marked(tmp_path):
+    row = row_of(till(tmp_path), "Books, a gift", {"shop": "Books", "total": "a gift"})
+
+    assert (row.cells["total"], row.cells["total_text"]) == (None, "a gift")
+    assert [*row.all_marks()] == ["total: no money"]
