@@ -3,14 +3,14 @@
 Prompts of one task share its prefix, so a task's prompts stay together. Prompts of several tasks share a document
 where the tasks let it stand first (`document_first`): then one document's prompts follow each other, and its tokens
 are decoded once for all of them. What stands first is the task's word, never the planner's: it changes the prompt,
-and with it what would have to be done again.
+and with it what would have to be done again. `prompt_tokens` says what either costs.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.data import Prompt
 
@@ -30,6 +30,15 @@ def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
             if queue and (queue is leader or (shared and _shared(queue[0]) == shared)):
                 yield queue.popleft()
                 queue.extend(itertools.islice(source, 1))
+
+
+def prompt_tokens(frames: Sequence[int], *, chunks: int, tokens: int) -> tuple[int, int]:
+    """Tokens to prefill when several tasks ask about the same chunks: the tasks first, and the document first.
+
+    `frames` are the tokens of each task's prompt beside the chunk, `tokens` those in all `chunks`. With the tasks first
+    each frame is computed once and each chunk by every task; with the document first it is the other way round.
+    """
+    return sum(frames) + len(frames) * tokens, tokens + chunks * sum(frames)
 
 
 def _shared(prompt: Prompt) -> str | None:

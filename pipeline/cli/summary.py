@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.cli.screen import counted, duration, listed, safe, table
 from pipeline.config import Job
+from pipeline.planner import prompt_tokens
 from pipeline.run.events import Event, Failed, Looked, Planned, Recorded, Summary
+
+WORTH_SAYING = 0.9  # of the tokens; less is not worth doing everything again
 
 
 @dataclass(slots=True)
@@ -136,6 +140,7 @@ def _planned(tally: Tally, summary: Summary) -> Iterator[str]:
     plans = [task.plan for task in tally.tasks.values()]
     yield from table(heads, [(p.task, p.documents, p.current, p.work, p.tokens, p.prefix) for p in plans])
     yield "Chunks and tokens are those still to be answered; the prefix is shared by all prompts of its task."
+    yield from _other_way(plans)
     if tally.unread:
         yield f"{counted(len(tally.unread), 'file')} could not be read."
     if not summary.left:
@@ -144,6 +149,26 @@ def _planned(tally: Tally, summary: Summary) -> Iterator[str]:
         yield "Expected time: not known before this database has seen a run with this model."
     else:
         yield f"Expected time: about {duration(summary.expected_seconds)}."
+
+
+def _other_way(plans: list[Planned]) -> Iterator[str]:
+    """Where tasks ask about the same chunks: whether the other layout is clearly cheaper."""
+    alike: defaultdict[tuple[int, int], list[Planned]] = defaultdict(list)
+    for plan in plans:
+        if plan.work:
+            alike[plan.work, plan.tokens].append(plan)
+    for (chunks, tokens), group in alike.items():
+        if len(group) < 2:
+            continue
+        way = all(plan.document_first for plan in group)
+        costs = prompt_tokens([plan.frame for plan in group], chunks=chunks, tokens=tokens)
+        now, other = costs[way], costs[not way]
+        if other < now * WORTH_SAYING:
+            said = "without `document_first`" if way else "with `document_first = true`"
+            yield (
+                f"{listed([plan.task for plan in group])} ask about the same chunks: {now:,} tokens to compute, "
+                f"{other:,} {said} in each (another prompt: answers that are there would be made again)."
+            )
 
 
 def _next(tally: Tally, job: Job) -> Iterator[str]:

@@ -118,11 +118,15 @@ class PromptBuilder:
         )
 
     @property
+    def frame(self) -> int:
+        """Tokens of a prompt beside its chunk."""
+        return sum(len(segment.tokens) for segment in self.build(""))
+
+    @property
     def most_tokens(self) -> int:
         """Tokens of the longest sequence the task's budgets allow: prefix, a full chunk, thought, a full answer."""
         options = self.task.options
-        frame = sum(len(segment.tokens) for segment in self.build(""))
-        return frame + options.chunk_tokens + self.most_thought + options.max_answer_tokens
+        return self.frame + options.chunk_tokens + self.most_thought + options.max_answer_tokens
 
     @property
     def most_thought(self) -> int:

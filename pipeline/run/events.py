@@ -66,6 +66,8 @@ class Planned:
     work: int  # chunks to ask about, equal texts counted once
     tokens: int  # in these chunks
     prefix: int  # tokens shared by all prompts of the task
+    frame: int  # tokens of a prompt beside its chunk
+    document_first: bool
 
 
 @dataclass(frozen=True, slots=True)

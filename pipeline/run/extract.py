@@ -65,6 +65,8 @@ class TaskRun:
             work=totals.work,
             tokens=totals.tokens,
             prefix=len(self.builder.prefix.tokens),
+            frame=self.builder.frame,
+            document_first=self.task.options.document_first,
         )
 
     def prompts(self, admits: Callable[[str, Work], bool]) -> Iterator[Prompt]:

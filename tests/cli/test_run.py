@@ -93,6 +93,23 @@ def test_a_dry_run_counts_and_answers_nothing(place):
     assert place.sql("SELECT count(*) FROM _extractions") == [(0,)]
 
 
+def test_a_dry_run_says_when_the_documents_had_better_stand_first(place):
+    place.write("docs/long.txt", "The weather was fine. " * 12)
+    both = 'model = "scripted"\n' + '[[tasks]]\ntask = "{}"\ninputs = ["docs"]\n' * 2
+    for name in ("mood", "air"):
+        place.write(f"prompts/{name}.toml", (place.path / "prompts/tone.toml").read_text())
+        place.write(f"schemas/{name}.json", (place.path / "schemas/tone.json").read_text())
+    place.write("short.toml", both.format("mood", "air"))
+
+    said = place.call("run", "short.toml", "--dry-run").out
+
+    assert re.search(r"mood and air ask about the same chunks: \d+ .* \d+ with `document_first = true` in each", said)
+    place.write("docs/short.txt", "Fine.")
+    for i in range(9):
+        place.write(f"docs/{i}.txt", f"Fine {i}.")
+    assert "same chunks" not in place.call("run", "short.toml", "--dry-run").out
+
+
 def test_quiet_says_nothing_on_stderr(place):
     place.documents(1)
     place.write("docs/empty.txt", "")

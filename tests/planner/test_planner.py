@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data import ConstraintSpec, Prompt, Segment
-from pipeline.planner import order
+from pipeline.planner import order, prompt_tokens
 
 
 def prompt(task: int, document: int, *, document_first: bool) -> Prompt:
@@ -69,3 +69,11 @@ def test_only_one_prompt_of_each_stream_is_made_ahead() -> None:
     merged = order([stream()])
     next(merged)
     assert made == [0]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=4), st.lists(st.integers(1, 50), min_size=1, max_size=5))
+def test_the_costs_of_both_ways_are_those_of_the_segments(frames: list[int], chunks: list[int]) -> None:
+    tasks_first = sum(frames) + sum(chunk for _ in frames for chunk in chunks)
+    document_first = sum(chunk + sum(frames) for chunk in chunks)
+
+    assert prompt_tokens(frames, chunks=len(chunks), tokens=sum(chunks)) == (tasks_first, document_first)
