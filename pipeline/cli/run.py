@@ -161,15 +161,19 @@ def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Sto
         screen.note(f"{screen.safe(str(job.database))} lies in a folder that {service} copies to other machines.")
     tally = Tally()
     extracting = False
-    with nullcontext(stop) if stop is not None else Signals(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
-        told = story(job, key=key, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop)
-        events = cast("Generator[Event]", told)
-        for event in events:
-            tally.count(event)
-            progress.show(event)
-            extracting = extracting or (isinstance(event, Opened) and bool(event.shape))
-            if stop.halt is Halt.NOW and not extracting:
-                events.throw(KeyboardInterrupt())
+    try:
+        with nullcontext(stop) if stop is not None else Signals(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
+            told = story(job, key=key, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop)
+            events = cast("Generator[Event]", told)
+            for event in events:
+                tally.count(event)
+                progress.show(event)
+                extracting = extracting or (isinstance(event, Opened) and bool(event.shape))
+                if stop.halt is Halt.NOW and not extracting:
+                    events.throw(KeyboardInterrupt())
+    except BaseException as error:
+        report.write_broken(tally, job, error)
+        raise
     screen.out(*lines(tally, job))
     codes = [0]
     if tally.summary is not None:

@@ -74,6 +74,8 @@ class NightsEnd:
         if (asked := self._asked()) is Halt.NOW:
             return asked
         now = self._clock()
+        if asked is Halt.DRAIN and now < self._end:
+            self._end, self._why = now, ""  # SIGTERM ends the night, with the same grace time
         if now >= self._end:
             self.reason = self.reason or self._why
             return Halt.NOW if now >= self._end + self._night.grace.total_seconds() else Halt.DRAIN

@@ -35,15 +35,15 @@ def encrypt(path: Path, key: SecretStr) -> None:
             raise StoreError(f"{path} is encrypted already, or it is not a database.", hint="Check the path.")
         _bring_together(file)
         with os_errors(copy):
-            copy.unlink(missing_ok=True)  # of one that was killed
+            _remove(copy)  # of one that was killed
         try:
             _copy(file, copy, key)
             with os_errors(file), file.open("r+b") as plain:
                 copy.replace(file)
+                _remember(file.parent)
                 _overwrite(plain.fileno(), os.fstat(plain.fileno()).st_size)
         except BaseException:
-            for left in copy.parent.glob(copy.name + "*"):
-                left.unlink(missing_ok=True)
+            _remove(copy)
             raise
     finally:
         lock.release()
@@ -85,6 +85,21 @@ def _counts(db: Database, schema: str) -> dict[str, int]:
     """How many rows each table has."""
     names = db.conn.execute(f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
     return {name: db.conn.execute(f'SELECT count(*) FROM {schema}."{name}"').fetchone()[0] for (name,) in names}
+
+
+def _remove(copy: Path) -> None:
+    """The copy and what SQLite put beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+
+
+def _remember(folder: Path) -> None:
+    """The new name is on the disk before the old bytes are zeros, also where the power is cut between the two."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _overwrite(handle: int, size: int) -> None:

@@ -72,8 +72,11 @@ def night(path: Path, documents: dict[str, str | bytes]) -> tuple[list[Event], d
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str]]]:
-    """The answers about the innocent documents, where no other document is near."""
-    return night(tmp_path_factory.mktemp("alone"), dict(INNOCENT))[1]
+    """The answers about each innocent document, in a night of its own."""
+    folder, answers = tmp_path_factory.mktemp("alone"), {}
+    for name, text in INNOCENT.items():
+        answers |= night(folder / name, {name: text})[1]
+    return answers
 
 
 def test_answers_about_hostile_documents_are_valid_and_the_others_are_as_without_them(tmp_path, alone, monkeypatch):

@@ -79,6 +79,21 @@ def test_a_second_signal_does_not_wait_for_the_grace_time():
     assert end() is Halt.NOW
 
 
+def test_what_was_begun_when_somebody_asked_to_end_has_the_grace_time_too():
+    asked = [Halt.NO]
+    end, clock = an_end(Night(grace="2m"), lambda: asked[0])
+    assert end() is Halt.NO
+    clock.now += 3600
+    asked[0] = Halt.DRAIN
+
+    assert end() is Halt.DRAIN
+    clock.now += 119
+    assert end() is Halt.DRAIN
+    clock.now += 1
+    assert end() is Halt.NOW
+    assert (end.reason, end.interrupted) == ("", False)
+
+
 @pytest.fixture
 def berlin(monkeypatch):
     monkeypatch.setenv("TZ", "Europe/Berlin")

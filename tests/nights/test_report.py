@@ -53,6 +53,19 @@ def test_the_next_night_replaces_it_and_a_job_file_names_it_from_its_own_folder(
     )
 
 
+def test_a_night_that_could_not_begin_leaves_no_summary_of_the_night_before(here, capsys):
+    files = ("--summary", "night.md", "--summary", "night.json")
+    assert run(*files) == 3
+    assert call(["run", "tone", "docs", "--db", "night.db", "--model", "none.gguf", "--quiet", *files]) == 4
+    said = capsys.readouterr().err
+
+    page, numbers = (here.path / "night.md").read_text(), json.loads((here.path / "night.json").read_text())
+    assert page.startswith("# Nightdesk: crashed (exit code 4)\n")
+    assert (numbers["state"], numbers["exit_code"]) == ("crashed", 4)
+    assert numbers["error"]["message"] in page
+    assert numbers["error"]["message"] in said.replace("\n", " ")
+
+
 @pytest.mark.parametrize("name", ["night.txt", "nowhere/night.md"])
 def test_a_name_that_will_not_do_is_refused_before_the_night(here, name):
     assert run("--summary", name) == 2

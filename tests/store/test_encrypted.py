@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -167,6 +168,8 @@ def test_a_plain_database_becomes_an_encrypted_one_with_all_its_rows(path, encry
         fill(store, words)
         before = rows(store)
     old = path.open("rb")  # its bytes, without its name
+    for suffix in ("", "-wal", "-journal"):  # of an `encrypt` that was killed
+        path.with_name(f"{path.name}.encrypting{suffix}").write_bytes(b"left over")
 
     encrypt(path, KEY)
 
@@ -179,6 +182,21 @@ def test_a_plain_database_becomes_an_encrypted_one_with_all_its_rows(path, encry
         assert rows(store) == before
         assert store._all("PRAGMA foreign_key_check") == []
         words.Night(store).all({"/in/new": "a new one"})
+
+
+def test_the_new_name_is_on_the_disk_before_the_old_bytes_are_overwritten(path, words, monkeypatch):
+    with Store.open(path) as store:
+        fill(store, words)
+    fsync, folders = os.fsync, []
+
+    def seen(handle):
+        folders.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    encrypt(path, KEY)
+
+    assert folders == [True, False]
 
 
 def test_a_database_that_somebody_reads_is_not_encrypted(path, encrypted, words):
