@@ -19,7 +19,8 @@ def retry(
 ) -> None:
     """Let what failed be tried again by the next run.
 
-    A document that failed twice is left alone until then, so that a bad file does not cost time every night.
+    What failed twice is left alone until then, so that a bad file does not cost time every night. Only a file that
+    the next run would read otherwise (`nightdesk help running`) is tried again without this.
 
     \b
     Examples:

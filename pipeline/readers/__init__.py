@@ -18,14 +18,25 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
-from pipeline.data import Attachment, Changes, Document, Page, Place
+from pipeline.data import Attachment, Changes, Document, Page, Place, fingerprint
 from pipeline.errors import ReadError
 from pipeline.readers.cleaning import clean
 from pipeline.readers.decoding import is_text
 from pipeline.readers.folders import is_maildir, walk
 from pipeline.readers.signatures import looks_like
 
-__all__ = ["Format", "PageText", "ReadOptions", "Reading", "read", "read_file", "suffixes", "version", "walk"]
+__all__ = [
+    "Format",
+    "PageText",
+    "ReadOptions",
+    "Reading",
+    "read",
+    "read_file",
+    "suffixes",
+    "version",
+    "versions",
+    "walk",
+]
 
 _MAILDIR = re.compile(r"\d{9,11}\.[^./][^/]*\.[^/]+?(?:[:;!]2,[A-Za-z]*)?")
 _CONVERT_TO = {
@@ -112,7 +123,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
         code = "no_text" if content.strip() else "empty"
         hint = "There is nothing in it to extract."
         if reading.changed and options.changes != "all":
-            hint = "All of it is a tracked change: `nightdesk retry`, then run with `--changes all`."
+            hint = "All of it is a tracked change: run it with `--changes all`."
         raise ReadError(f"{name} has no text", code=code, hint=hint)
     return Document(
         sha256=hashlib.sha256(content).hexdigest(),
@@ -151,6 +162,11 @@ def version(name: str) -> str:
     """
     reader, module = _format_of(name)
     return f"{reader} {module.VERSION}"
+
+
+def versions() -> str:
+    """All readers in their versions, as a hash: it changes with the library of any, and when an extra is installed."""
+    return fingerprint(*(f"{suffix} {version(f'a{suffix}')}" for suffix in suffixes()))[:16]
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
-from pipeline import planner
+from pipeline import planner, readers
 from pipeline.batching import Halt
 from pipeline.config import Job
 from pipeline.engines import never
@@ -327,7 +327,7 @@ def _info(job: Job, model: Model, command: str) -> RunInfo:
         settings=json.dumps(settings, ensure_ascii=False),
         model=model.name,
         model_sha256=model.sha256,
-        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        versions={name: importlib.metadata.version(name) for name in PACKAGES} | {"readers": readers.versions()},
         host=platform.node(),
         cores=machine().cores,
     )

@@ -120,16 +120,19 @@ class Intake:
             return False, FileRow(name, None, path.name, 0, 0, None), failure
 
     def _must_read(self, path: Path, sha256: str) -> bool:
-        if self._store.failed_out(sha256, "read"):
+        if self._read_in_vain(sha256):
             return False
         name, changes = os.fspath(_absolute(path)), self._options.changes
-        if self._store.has_unread_attachments(name, changes):
+        if self._store.has_unread_attachments(name, self._run_id, changes):
             return True
         try:
             known = self._store.has_document(sha256, readers.version(name), changes)
             return not (known and self._scans.is_current(sha256))
         except ReadError:
             return True  # an unknown format: reading it says so
+
+    def _read_in_vain(self, sha256: str) -> bool:
+        return self._store.read_in_vain(sha256, self._run_id, passwords=bool(self._options.passwords))
 
     def _read_all(self, paths: Iterable[Path]) -> Iterator[Event]:
         """Read files in worker processes with limits, in order. A worker that is lost costs its file only."""
@@ -199,7 +202,7 @@ class Intake:
             )
             self._store.save_files(self._run_id, rows)
         for row, attachment in zip(rows, document.attachments, strict=True):
-            if row.sha256 is None or self._store.failed_out(row.sha256, "read"):
+            if row.sha256 is None or self._read_in_vain(row.sha256):
                 continue
             request = Request(attachment.name, attachment.content, self._options)
             try:

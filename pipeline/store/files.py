@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pipeline.data import Changes
 from pipeline.store.connection import Part, clean_path
 from pipeline.store.documents import MAX_TRIES
+from pipeline.store.failures import READ_IN_VAIN
 
 BATCH = 1000
 
@@ -70,15 +71,24 @@ class Files(Part):
         )
         return None if row is None else str(row[0])
 
-    def has_unread_attachments(self, path: str, changes: Changes = "final") -> bool:
-        """Whether a file that this one holds was never read, or its tracked changes otherwise, and may be tried."""
+    def has_unread_attachments(self, path: str, run_id: int, changes: Changes = "final") -> bool:
+        """Whether a file that this one holds was never read, or its tracked changes otherwise, and may be tried.
+
+        New passwords alone are no reason: a mailbox would be read again every night for one locked file.
+        """
         path = clean_path(path)
         row = self._one(
-            """SELECT 1 FROM _files f WHERE f.path >= ? AND f.path < ? AND f.gone = 0
-               AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', ?))
-               AND NOT EXISTS (SELECT 1 FROM _failures x
-                               WHERE x.document = f.sha256 AND x.stage = 'read' AND x.tries >= ?) LIMIT 1""",
-            (path + "!/", path + "!0", changes, MAX_TRIES),
+            f"""SELECT 1 FROM _files f WHERE f.path >= :first AND f.path < :behind AND f.gone = 0
+                AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', :changes))
+                AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.document = f.sha256 AND {READ_IN_VAIN}) LIMIT 1""",
+            {
+                "first": path + "!/",
+                "behind": path + "!0",
+                "changes": changes,
+                "run": run_id,
+                "passwords": False,
+                "tries": MAX_TRIES,
+            },
         )
         return row is not None
 

@@ -126,9 +126,10 @@ class Nights:
         model_change: str = "redo",
         ocr: str = "auto",
         changes: str = "final",
+        password: tuple[str, ...] = (),
         **engine: Any,
     ) -> Outcome:
-        given = {"model_change": model_change, "ocr": ocr, "changes": changes}
+        given = {"model_change": model_change, "ocr": ocr, "changes": changes, "password": password}
         job = self.job(tasks, limit=limit, **engine).model_copy(update=given)
         return Outcome(list(run(job, dry_run=dry_run, should_stop=stop)))
 

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from pipeline.run.events import FileRead
+from tests.run.test_bad_input import pdf
 
 FILES = Path(__file__).resolve().parents[1] / "readers/files"
 
@@ -47,3 +48,39 @@ def test_a_contract_in_an_archive_is_read_again_too(nights):
     assert "[Deleted by Ana Reis: 30 days]" in texts(nights)[0]
     assert again.recorded == 1
     assert not nights.run(changes="all").all(FileRead)
+
+
+def test_a_file_that_failed_twice_is_tried_again_where_it_is_read_otherwise(nights):
+    nights.write("all deleted.rtf", rb"{\rtf1 {\deleted It rained.}}")
+    nights.write("box.zip", packed(letter_rtf=rb"{\rtf1 {\deleted It snowed.}}"))
+    nights.run()
+    nights.run()
+    assert nights.run().summary.left_alone == 2
+
+    again = nights.run(changes="original")
+
+    assert again.recorded == 2
+    assert nights.count("_failures") == 0
+
+
+def test_a_file_that_fails_otherwise_too_is_left_alone_again(nights):
+    nights.write("empty.txt", b"")
+    nights.run()
+    nights.run()
+
+    assert len(nights.run(ocr="eng").failures) == 1
+    assert nights.run(ocr="eng").failures == []
+
+
+def test_a_locked_file_is_tried_again_where_there_are_passwords_and_any_file_by_new_readers(nights, monkeypatch):
+    nights.write("locked.pdf", pdf("The weather was fine.", password="secret"))
+    nights.write("empty.txt", b"")
+    nights.run()
+    nights.run()
+
+    unlocked = nights.run(password=("secret",))
+    assert unlocked.recorded == 1
+    assert unlocked.failures == []
+
+    monkeypatch.setattr("pipeline.readers.text.VERSION", "newer")
+    assert [event.failure.error for event in nights.run().failures] == ["empty"]
