@@ -21,7 +21,7 @@ from tests.models.test_memory import LOAD
 def grid() -> Iterator[tuple[int, Sizes]]:
     """Slots and sizes."""
     for kv_type in ("f16", "q8_0", "q4_0"):
-        for slots, cells in ((1, 2048), (16, 8192), (16, 32768)):
+        for slots, cells in ((1, 2048), (16, 8192), (16, 16384)):
             sequences = slots + 4
             yield slots, Sizes(cells, sequences, 2048, sequences, 512, 1, kv_type=kv_type)
 
