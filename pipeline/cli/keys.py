@@ -79,6 +79,8 @@ def _asked(database: Path, *, twice: bool) -> str:
             given = getpass.getpass(f"Key of {said}: ")
             if twice and getpass.getpass("The same once more: ") != given:
                 raise UserError("The two keys differ; nothing was made.", hint="Run the same command again.")
+    except UnicodeDecodeError:
+        raise UserError("What was typed is not text.", hint="Type the key once more.") from None  # it holds the bytes
     except (getpass.GetPassWarning, EOFError, OSError) as error:
         raise UserError(
             "There is nobody at a terminal to give the key.", hint="Use --key-from FILE or --key-from keyring."

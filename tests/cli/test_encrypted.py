@@ -161,6 +161,14 @@ def test_a_person_is_asked_twice_for_a_new_key_and_once_for_a_known_one(safe, mo
     assert (again.code, answers, "encrypted already" in again.err) == (5, [], True)
 
 
+def test_bytes_that_are_no_text_are_asked_for_again_and_shown_nowhere(safe, monkeypatch):
+    monkeypatch.setattr(getpass, "getpass", lambda _: b"XQZ\xff".decode())
+
+    done = safe.run("--key-from", "prompt")
+
+    assert (done.code, "is not text" in done.err, "XQZ" in done.err) == (2, True, False)
+
+
 def test_nobody_at_a_terminal_is_a_clear_error(safe, monkeypatch):
     def fallback(_):
         warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning, stacklevel=1)

@@ -53,6 +53,25 @@ def test_sigterm_finishes_what_was_begun_and_ends_with_75(place):
     assert 0 < place.sql("SELECT count(*) FROM tone")[0][0] < MANY
 
 
+def test_a_second_signal_ends_it_at_once_and_what_was_finished_is_kept(place):
+    place.documents(MANY)
+    process = place.start_run("--slots", "1")
+    place.wait_for_answers(process)
+    process.send_signal(signal.SIGTERM)
+    while "stops at once" not in (line := process.stderr.readline()):
+        assert line, "it said nothing"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    kept = place.sql("SELECT work, saved FROM _extractions")
+
+    assert process.returncode in (-signal.SIGTERM, 75)  # 75: it was done before the second
+    assert kept
+    assert place.sql("PRAGMA integrity_check") == [("ok",)]
+    assert place.run().code == 0
+    assert {*kept} <= {*place.sql("SELECT work, saved FROM _extractions")}
+    assert place.sql("SELECT count(*) FROM tone") == [(MANY,)]
+
+
 def test_a_second_run_on_the_same_database_is_refused_and_names_the_first(place):
     place.documents(MANY)
     first = place.start_run("--slots", "1")

@@ -98,6 +98,16 @@ def test_a_child_that_hangs_is_ended_and_its_work_done_again(
     assert done == {"key-0": Stop.END, "key-1": Stop.END, "key-2": Stop.POISON, "key-3": Stop.END}
 
 
+def test_a_slow_model_may_be_silent_for_longer_than_a_quick_one() -> None:
+    replica = Replica(SPEC, serve)
+    assert replica.patience == replica_module.LOADING
+    replica._built, replica._rows = True, 1000
+    replica.waited(1.0)  # a millisecond a token
+    assert replica.patience == replica_module.LEAST_PATIENCE
+    replica.waited(999.0)  # a second
+    assert replica.patience == replica_module.PATIENCE * SPEC.shape.sizes.max_batch
+
+
 def test_a_bug_in_the_child_is_told_without_the_documents_text(faulty: ChildEngine) -> None:
     with pytest.raises(ChildFailed) as caught:
         list(faulty.run([prompt(0, b"#bug#")]))

@@ -6,12 +6,15 @@ import re
 import time
 import unicodedata
 from collections import Counter
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from pipeline import readers
 from pipeline.errors import ReadError
+from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
+from pipeline.supervise import Worker
 
 FOLDER = os.environ.get("NIGHTDESK_TEST_DATA")
 CORPORA = Path(FOLDER or ".") / "corpora"
@@ -87,6 +90,22 @@ def test_a_file_behaves_as_its_manifest_expects(entry):
     else:
         assert expect == "survive"
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(FOLDER is None, reason="NIGHTDESK_TEST_DATA does not name the folder with corpora/")
+def test_no_file_needs_more_time_or_memory_than_a_night_gives_it():
+    slowest = 0.0
+    with closing(Worker(answer, name="reader", timeout=TIMEOUT, memory=MEMORY)) as worker:
+        for entry in entries():
+            path, password = CORPORA / entry["file"], entry.get("password")
+            started = time.monotonic()
+            options = readers.ReadOptions(passwords=(password,) if password else ())
+            with suppress(ReadError):  # a lost worker is no ReadError
+                worker.ask(Request(str(path), options=options))
+            slowest = max(slowest, time.monotonic() - started)
+    print(f"{len(entries())} files within {TIMEOUT:.0f} s and {MEMORY >> 20} MB; the slowest took {slowest:.1f} s")
 
 
 @pytest.mark.parametrize("entry", [case for case in cases() if "ref_text" in case.values[0]])
