@@ -23,7 +23,7 @@ from pipeline.readers import Reading, ReadOptions, alphabets, decoding, html, pa
 from pipeline.readers.cleaning import clean
 
 SUFFIXES = (".msg", ".oft")
-VERSION = f"2 (olefile {olefile.__version__}, html {html.VERSION}, rtf {rtf.VERSION})"
+VERSION = f"3 (olefile {olefile.__version__}, html {html.VERSION}, rtf {rtf.VERSION})"
 
 _MOST_BYTES = 256 << 20
 _MOST_ATTACHMENTS = 10_000
@@ -69,8 +69,8 @@ class _Mail:
         """As a mail that any program reads."""
         mail = EmailMessage()
         for key, value in self.headers:
-            mail[f"X-{key}" if key == "Date" else key] = ""
-            mail.replace_header(f"X-{key}" if key == "Date" else key, value)
+            mail[key] = ""
+            mail.replace_header(key, value)
         mail.set_content(self.body)
         for one in self.attachments:
             mail.add_attachment(one.content, maintype="application", subtype="octet-stream", filename=one.name)

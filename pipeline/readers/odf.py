@@ -24,7 +24,7 @@ from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"4 ({packages.VERSION})"
+VERSION = f"5 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -180,7 +180,8 @@ class _Document:
                 for note in (one for one in cell if local(one) == "annotation"):
                     yield f"[Comment: {' '.join(self._flat(note))}]"
                 text = " ".join(self._flat(one for one in cell if local(one) != "annotation")) or _value(cell)
-                sheets.put(row, column, text, rows=rows, columns=columns)
+                if local(cell) == "table-cell":  # else a merged cell hides it
+                    sheets.put(row, column, text, rows=rows, columns=columns)
                 column += columns
             row += rows
 

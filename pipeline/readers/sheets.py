@@ -39,6 +39,16 @@ class Sheets:
         for below in range(row, row + rows):
             self._rows.setdefault(below, {}).update(dict.fromkeys(range(column, column + columns), text))
 
+    def merge(self, top: int, left: int, bottom: int, right: int) -> None:
+        """These cells of the sheet at hand are one, which shows its first cell and hides what the others hold."""
+        for row in range(top, bottom + 1) if bottom - top < len(self._rows) else list(self._rows):
+            cells = self._rows.get(row, {}) if top <= row <= bottom else {}
+            hidden = [column for column in cells if left <= column <= right and (row, column) != (top, left)]
+            for column in hidden:
+                del cells[column]
+            if hidden and not cells:
+                del self._rows[row]
+
     def page(self, title: str, below: list[str]) -> PageText:
         """The sheet as text, and a new one begins: its name, its rows as `cell | cell`, then what stands `below`.
 

@@ -14,7 +14,7 @@ from pipeline.readers import PageText, Reading, ReadOptions, extras, number_form
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".xls", ".xlt")
-VERSION = f"2 ({extras.installed('xlrd')})"
+VERSION = f"3 ({extras.installed('xlrd')})"
 
 _BEGINNINGS = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
 _TEXT, _NUMBER, _DATE, _BOOLEAN, _ERROR = 1, 2, 3, 4, 5
@@ -66,4 +66,6 @@ def _page(book: Any, sheet: Any, sheets: Sheets, library: Any) -> PageText:  # n
             else:
                 continue
             sheets.put(row + 1, column + 1, text)
+    for top, behind_bottom, left, behind_right in sheet.merged_cells:
+        sheets.merge(top + 1, left + 1, behind_bottom, behind_right)
     return sheets.page(" ".join(sheet.name.split()), [])

@@ -2,8 +2,9 @@
 
 Kept: each visible sheet as a page with its name as heading, each filled cell as it is shown (dates, currencies,
 percents: `number_formats`), rows as `cell | cell`, text boxes and comments below. Formulas are not run: what they
-gave when the file was last saved is read. A merged cell stands once. Hidden rows and columns are read, since filters
-hide what still counts; hidden sheets are not, unless there is no other. Lost: charts, pictures, colours.
+gave when the file was last saved is read. A merged cell stands once, and what it covers is not read. Hidden rows and
+columns are read, since filters hide what still counts; hidden sheets are not, unless there is no other. Embedded
+documents are attachments. Lost: charts, pictures, colours.
 
 Not openpyxl: its last release is of June 2024, it drops text boxes, and it does not turn a number and its format
 into what is shown, which is most of the work.
@@ -16,12 +17,13 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from pipeline.data import Attachment
 from pipeline.readers import PageText, Reading, ReadOptions, number_formats, packages
 from pipeline.readers.packages import Package, attribute, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".xlsm", ".xlsx", ".xltm", ".xltx")
-VERSION = f"2 ({packages.VERSION})"
+VERSION = f"3 ({packages.VERSION})"
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _TRUE = frozenset(("1", "true", "on"))
@@ -36,7 +38,8 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
     """Each visible sheet as a page."""
     package = packages.open_office(content, name, options)
     main = package.main("sheet")
-    return Reading(tuple(_Workbook(package, main).pages()))
+    workbook = _Workbook(package, main)
+    return Reading(tuple(workbook.pages()), tuple(workbook.attachments))
 
 
 class _Workbook:
@@ -46,6 +49,7 @@ class _Workbook:
         self._book = package.xml(main)
         self._from_1904 = attribute(child(self._book, "workbookPr"), "date1904") in _TRUE
         self._sheets = Sheets(package.name)
+        self.attachments: dict[Attachment, None] = {}
         self._codes = self._formats()
         self._strings = [_text(item) for part in package.related(main, "sharedStrings") for item in self._items(part)]
 
@@ -62,6 +66,7 @@ class _Workbook:
         for title, part, visible in found:
             if visible or not some:
                 self._read(part)
+                self.attachments |= dict.fromkeys(self._package.embedded(part))
                 yield self._sheets.page(" ".join(title.split()), list(self._below(part)))
 
     def _items(self, part: str) -> Iterator[etree._Element]:
@@ -80,15 +85,16 @@ class _Workbook:
 
     def _read(self, part: str) -> None:
         row, column = 0, 0
-        for element in self._package.iterate(part, "c", "row"):
+        for element in self._package.iterate(part, "c", "row", "mergeCell"):
             if local(element) == "row":
                 row, column = row + 1, 0
                 continue
-            place = _REFERENCE.fullmatch(element.get("r", ""))
-            if place:
-                row, column = int(place[2]), _column(place[1])
-            else:
-                column += 1
+            if local(element) == "mergeCell":  # these come behind all cells
+                first, _, last = element.get("ref", "").partition(":")
+                if (corner := _place(first)) and (opposite := _place(last)):
+                    self._sheets.merge(*corner, *opposite)
+                continue
+            row, column = _place(element.get("r", "")) or (row, column + 1)
             self._sheets.put(row, column, self._shown(element))
 
     def _shown(self, cell: etree._Element) -> str:
@@ -137,6 +143,12 @@ def _text(element: etree._Element) -> str:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+def _place(reference: str) -> tuple[int, int] | None:
+    """Row and column of a cell such as `B5`."""
+    match = _REFERENCE.fullmatch(reference)
+    return (int(match[2]), _column(match[1])) if match else None
 
 
 def _column(letters: str) -> int:

@@ -48,5 +48,9 @@ class Place:
     def inner(self, path: str) -> Place:
         """The place of an attachment. Raises ReadError too_deep."""
         if self.depth == MAX_DEPTH:
-            raise ReadError("Attachments are nested too deeply.", code="too_deep")
+            raise ReadError(
+                f"{path} lies in {MAX_DEPTH} files around each other, which are the most that are opened.",
+                code="too_deep",
+                hint="Take it out of them, and give it to Nightdesk.",
+            )
         return Place(path, self.mtime_ns, self.depth + 1, self.held)

@@ -21,6 +21,7 @@ def refused(content, name="a.msg"):
 
 
 FIRST = b"From ana@example.org Sat Mar  8 10:00:00 2025\n"
+TICKS = (1741428000 + 11644473600) * 10_000_000  # 8 March 2025, 10:00 UTC
 NEXT = b"\nFrom bo Sun Mar  9 11:00:00 2025\n"
 
 
@@ -84,7 +85,6 @@ def test_a_dated_name_with_a_suffix_keeps_it():
 
 
 def test_an_outlook_message_reads_like_a_mail(make_msg):
-    ticks = (1741428000 + 11644473600) * 10_000_000
     strings = {
         0x0C1A: "Ana",
         0x5D01: "ana@example.org",
@@ -94,7 +94,7 @@ def test_an_outlook_message_reads_like_a_mail(make_msg):
         0x1000: "Total 12,50 €\r\n",
     }
 
-    document = readers.read(make_msg(strings, numbers=[(0x00390040, ticks)]), "a.msg")
+    document = readers.read(make_msg(strings, numbers=[(0x00390040, TICKS)]), "a.msg")
 
     assert document.text == (
         "From: Ana <ana@example.org>\nTo: Bo; Eve\nCc: Cy\nDate: Sat, 08 Mar 2025 10:00:00 +0000\nSubject: Bill\n\n"
@@ -118,7 +118,7 @@ def test_a_message_within_a_message_is_a_mail(make_msg):
     within = f"{at}/__substg1.0_3701000D"
     more = {
         f"{at}/__substg1.0_3001001F": "Old".encode("utf-16-le"),
-        f"{within}/__properties_version1.0": bytes(24),
+        f"{within}/__properties_version1.0": bytes(24) + struct.pack("<IIQ", 0x00390040, 6, TICKS),
         f"{within}/__substg1.0_0037001F": "Re:\nBcc: x".encode("utf-16-le"),
         f"{within}/__substg1.0_1000001F": "Inner é".encode("utf-16-le"),
     }
@@ -130,7 +130,9 @@ def test_a_message_within_a_message_is_a_mail(make_msg):
     assert mail["Subject"] == "Re: Bcc: x"
     assert mail["Bcc"] is None
     assert mail.get_content().strip() == "Inner é"
-    assert "Inner é" in readers.read(attachment.content, attachment.name).text
+    assert readers.read(attachment.content, attachment.name).text == (
+        "Date: Sat, 08 Mar 2025 10:00:00 +0000\nSubject: Re: Bcc: x\n\nInner é"
+    )
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,12 @@ def test_a_value_that_was_never_shown_is_read_as_it_is(make_odf):
     assert text(make_odf("spreadsheet", table(row)), "a.fods") == "S\n\n12.5 | 2025-03-08 | shown"
 
 
+def test_what_a_merged_cell_covers_is_not_read(make_odf):
+    covered = "<table:covered-table-cell><text:p>under it</text:p></table:covered-table-cell>"
+
+    assert text(make_odf("spreadsheet", table(cell("wide") + covered + cell("next"))), "a.fods") == "S\n\nwide | next"
+
+
 def test_empty_stretches_of_millions_take_no_time(make_odf):
     empty = '<table:table-row table:number-rows-repeated="999999999"><table:table-cell/></table:table-row>'
     wide = '<table:table-cell table:number-columns-repeated="999999999"/>'
@@ -147,6 +153,12 @@ def test_a_slide_is_read_from_its_title_down(make_odf):
         "Title\n\nhigh\n\nlow\n\nsay hello",
         "",
     ]
+
+
+def test_a_table_on_a_slide_is_rows_of_cells(make_odf):
+    frame = f"<draw:frame>{table(cell('a') + cell('b'), cell('c') + cell('d'))}</draw:frame>"
+
+    assert text(make_odf("presentation", f"<draw:page>{frame}</draw:page>"), "a.fodp") == "a | b\nc | d"
 
 
 def test_a_packed_file_is_read_like_a_flat_one(make_odf, make_zip):

@@ -49,6 +49,23 @@ def test_text_stands_page_by_page(make_pdf):
     ]
 
 
+def test_columns_that_are_drawn_one_after_the_other_are_read_so(make_pdf):
+    columns = b"BT /F1 9 Tf 12 TL 72 760 Td (left one) Tj T* (left two) Tj ET " + (
+        b"BT /F1 9 Tf 12 TL 320 760 Td (right one) Tj T* (right two) Tj ET"
+    )
+
+    assert readers.read(make_pdf(columns), "a.pdf").text == "left one\nleft two\nright one\nright two"
+
+
+def test_a_table_that_is_drawn_row_by_row_is_read_so(make_pdf):
+    rows = b"".join(
+        b"BT /F1 9 Tf 72 %d Td (%s) Tj 200 0 Td (%s) Tj 100 0 Td (%s) Tj ET " % row
+        for row in ((760, b"Tea", b"2", b"3.50"), (740, b"Jam", b"1", b"4.20"))
+    )
+
+    assert readers.read(make_pdf(rows), "a.pdf").text == "Tea 2 3.50\nJam 1 4.20"
+
+
 def test_a_page_without_text_is_noted_and_keeps_its_number(make_pdf):
     document = readers.read(make_pdf("One", b"0 0 100 100 re f", "Three"), "a.pdf")
 

@@ -1,3 +1,5 @@
+import struct
+
 import pytest
 
 from pipeline import readers
@@ -74,6 +76,30 @@ def test_empty_stretches_are_left_out_and_columns_stay_columns(make_xlsx):
     assert pages(make_xlsx(("S", data, ""))) == ["S\n\n1 | 2\n | 3\n\n4"]
 
 
+def test_a_merged_cell_stands_once_whatever_lies_below_it(make_xlsx):
+    cells = row(1, c("A1", 1), c("B1", 2), c("C1", 3)) + row(2, c("A2", 4), c("B2", 5)) + row(3, c("C3", 6))
+    merged = '<mergeCells><mergeCell ref="A1:B2"/><mergeCell ref="C3:C1048576"/><mergeCell ref="odd"/></mergeCells>'
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        f"<sheetData>{cells}</sheetData>{merged}</worksheet>"
+    )
+    document = readers.read(make_xlsx(("S", "", ""), parts={"xl/sheet1.xml": sheet}), "a.xlsx")
+
+    assert document.text == "S\n\n1 | 3\n\n | 6"
+    assert [place.label for place in document.places] == ["sheet S", "S!A1:C1", "S!C3"]
+
+
+def test_an_embedded_document_is_an_attachment(make_xlsx, make_docx):
+    inner = make_docx("<w:p><w:r><w:t>Terms</w:t></w:r></w:p>")
+    relation = 'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/package"'
+    relations = f'<Relationships><Relationship Id="rId1" {relation} Target="embeddings/terms.docx"/></Relationships>'
+    parts = {"xl/_rels/sheet1.xml.rels": relations, "xl/embeddings/terms.docx": inner}
+
+    [attachment] = readers.read(make_xlsx(("S", row(1, c("A1", 1)), ""), parts=parts), "a.xlsx").attachments
+
+    assert (attachment.name, attachment.content) == ("terms.docx", inner)
+
+
 def test_cells_without_places_follow_one_another(make_xlsx):
     data = "<row><c><v>1</v></c><c><v>2</v></c></row><row><c><v>3</v></c></row>"
 
@@ -107,6 +133,21 @@ def test_an_old_workbook_is_read_the_same_way(valid_files):
     assert pages(valid_files[".xls"], "a.xls") == [
         "Costs\n\nItem | Day | Price\nCafé | 08.03.2025 | 1,240.50 €\n\n |  | TRUE\n |  | 12.5%"
     ]
+
+
+def record(kind, content=b""):
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def test_a_merged_cell_of_an_old_workbook_stands_once():
+    start = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0)) + record(0x00E0, bytes(20))
+    sheet = struct.pack("<IBB", len(start) + 17, 0, 0) + b"\x01\x00S"  # where it begins: behind this and the end
+    cells = b"".join(record(0x0203, struct.pack("<HHHd", 0, n, 0, n + 1)) for n in range(3))
+    merged = record(0x00E5, struct.pack("<5H", 1, 0, 0, 0, 1))
+    content = start + record(0x0085, sheet) + record(0x000A)
+    content += record(0x0809, struct.pack("<HHHHII", 0x0600, 0x10, 0, 0, 0, 0)) + cells + merged + record(0x000A)
+
+    assert pages(content, "a.xls") == ["S\n\n1 | 3"]
 
 
 def test_without_xlrd_the_cure_is_named(valid_files, monkeypatch):

@@ -250,3 +250,13 @@ def test_what_one_file_may_hold_is_bounded_in_bytes_too(nights, here, monkeypatc
     assert code == 3, said
     assert nights.sql("SELECT sum(size) <= 1048576 FROM _files WHERE path LIKE '%bomb.eml!/%'") == [(1,)]
     assert {error for (error,) in nights.sql("SELECT error FROM _failures")} == {"limits"}
+
+
+def test_a_file_in_too_many_others_is_a_failure_of_its_own(nights):
+    nights.write("deep.eml", bomb(levels=5, width=1))
+
+    (failed,) = nights.run(dry_run=True).failures
+
+    assert failed.failure.error == "too_deep"
+    assert failed.failure.subject.count("!/") == 9
+    assert failed.failure.hint
