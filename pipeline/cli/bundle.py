@@ -48,10 +48,9 @@ def bundle(
             "Wheels are needed: name their folder with --wheels.",
             hint=f"In the folder of Nightdesk's sources: {bundles.WHEEL_COMMAND}",
         )
-    file = find_model(options.model(model))
-    check_model(file)
+    header = check_model(find_model(options.model(model)))
     screen.out(
-        f"{screen.safe(str(folder))}: {_said(bundles.pack(folder, wheels, file))}",
+        f"{screen.safe(str(folder))}: {_said(bundles.pack(folder, wheels, header.files))}",
         "INSTALL.txt there says how to go on. Keep the sha256 of the list apart from the bundle.",
     )
 

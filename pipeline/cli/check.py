@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -121,11 +122,14 @@ def _by_server(task: Task, name: str, url: str, template: str | None, *, show_pr
 
 def _prompt(builder: PromptBuilder) -> None:
     """The prompt with its special tokens set off. It holds the task's own texts, not a document's."""
-    screen.out("", "The prompt; the shared prefix ends at the line that says so:")
+    dim = screen.colours(sys.stdout)
+    how = "dim" if dim else "between ⟦ and ⟧"  # a text may hold the same characters as a special token
+    screen.out("", f"The prompt, special tokens {how}; the shared prefix ends at the line that says so:")
     shared = True
     for shown in builder.describe(_DOCUMENT):
         if shared and not shown.shared:
             screen.out("", screen.styled("--- the shared prefix ends here ---", "dim"))
             shared = False
-        screen.out(screen.styled(shown.text, "dim") if shown.special else screen.safe(shown.text), end="")
+        special = screen.styled(shown.text, "dim") if dim else f"⟦{screen.safe(shown.text)}⟧"
+        screen.out(special if shown.special else screen.safe(shown.text), end="")
     screen.out("")

@@ -159,6 +159,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
         *([("processes", f"{shown.replicas}: all but the mapped weights is each one's own")] if replicas > 1 else []),
         ("together", f"{_gib(memory.of(shown.replicas))}, {'by llama.cpp itself' if memory.exact else 'by formula'}"),
         ("free", f"{_gib(here.free_memory)}, of which {_gib(usable(here))} can be used without swapping"),
+        *([("GPU", _on_gpu(shown.sizes.gpu_layers, here.free_vram))] if here.free_vram else []),
     ]
     for name, value in rows:
         screen.out(f"  {name:<10}{value}")
@@ -207,11 +208,11 @@ def _cures(
     if same:
         name, best = max(same, key=lambda pair: pair[1].tensor_bytes)
         lines.append(f"the same model quantised more: {name} ({best.quantisation})")
-    elif smaller:
-        name, best = max(smaller, key=lambda pair: (pair[1].parameters, pair[1].tensor_bytes))
+    if other := [pair for pair in smaller if pair not in same]:
+        name, best = max(other, key=lambda pair: (pair[1].parameters, pair[1].tensor_bytes))
         alone = ", without the adapters" if adapters else ""
         lines.append(f"a smaller model that is here: {name} ({best.quantisation}){alone}")
-    else:
+    if not smaller:
         lines.append("a smaller quantisation of it, or a smaller model: none that fits is on this machine")
     lines.append("a lower chunk_tokens in the task: a change of the task, so all its work is done again")
     lines.append("--allow-swap: it runs as it is, very slowly")
@@ -274,6 +275,11 @@ def _shape(header: Header, need: _Need, here: Machine, *, allow_swap: bool) -> R
         )
     except ModelDoesNotFit:
         return None
+
+
+def _on_gpu(layers: int, free: int) -> str:
+    moved = "all layers" if layers < 0 else screen.counted(layers, "layer")
+    return f"{_gib(free)} free: {moved} would be moved there; the speed is unmeasured"
 
 
 def _gib(size: int) -> str:

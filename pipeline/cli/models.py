@@ -114,8 +114,8 @@ def _rows() -> list[_Row]:
 
 
 @contextmanager
-def _measured() -> Iterator[Callable[[Path], float | None]]:
-    """Tokens a second that runs into the database have measured with a model file; None where none has."""
+def _measured() -> Iterator[Callable[[Header], float | None]]:
+    """Tokens a second that runs into the database have measured with a model; None where none has."""
     from pipeline.models.locate import known_sha256
     from pipeline.store import Store
 
@@ -131,15 +131,15 @@ def _measured() -> Iterator[Callable[[Path], float | None]]:
             yield lambda _: None
             return
 
-        def speed(path: Path) -> float | None:
-            sha256 = known_sha256(path)
+        def speed(header: Header) -> float | None:
+            sha256 = known_sha256(*header.files)
             found = store.speed(sha256) if sha256 else None
             return None if found is None else found[0]
 
         yield speed
 
 
-def _row(found: Found, room: int, measured: Callable[[Path], float | None]) -> _Row:
+def _row(found: Found, room: int, measured: Callable[[Header], float | None]) -> _Row:
     from pipeline.engines.shape import smallest
     from pipeline.errors import ModelFileError
     from pipeline.models.gate import gate
@@ -153,7 +153,7 @@ def _row(found: Found, room: int, measured: Callable[[Path], float | None]) -> _
     except ModelFileError as error:
         return _Row(found, None, error.message, 0, fits=False)
     need = estimate(header, smallest(CONTEXT)).total
-    speed = measured(found.path)
+    speed = measured(header)
     guess = speed or tokens_a_second(header, bandwidth())
     return _Row(found, header, "", need, fits=need <= room, speed=guess, measured=speed is not None)
 

@@ -11,6 +11,7 @@ from pipeline.cli import options, screen
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.models.gguf import Header
     from pipeline.run.tuned import Measured, Tuned
 
 
@@ -42,26 +43,26 @@ def tune(
     from pipeline.models.locate import find_model, sha256_of
     from pipeline.run import tuned
 
-    path = find_model(options.model(model))
+    header = check_model(find_model(options.model(model)))
     if show or reset:
         if reset:
-            there = tuned.reset(sha256_of(path))
+            there = tuned.reset(sha256_of(*header.files))
             screen.out("Forgotten; runs use the defaults." if there else "Nothing was kept for this model here.")
             return
-        kept = tuned.load(sha256_of(path))
+        kept = tuned.load(sha256_of(*header.files))
         if kept is None:
             screen.out("Nothing is kept for this model on this machine; runs use the defaults.")
             return
         _say(kept, plot)
         return
     if requantize:
-        _requantize(path)
+        _requantize(header)
         return
     from pipeline.run.model import machine
     from pipeline.run.tune import tune as search
 
-    screen.note(f"Measuring {screen.safe(str(path))} for about {screen.duration(minutes * 60)} ...")
-    for found in search(check_model(path), machine(), seconds=minutes * 60):
+    screen.note(f"Measuring {screen.safe(str(header.path))} for about {screen.duration(minutes * 60)} ...")
+    for found in search(header, machine(), seconds=minutes * 60):
         if isinstance(found, tuned.Tuned):
             tuned.save(found)
             _say(found, plot)
@@ -92,16 +93,16 @@ def _say(found: Tuned, plot: Path | None) -> None:
         screen.out(f"Plot: {screen.safe(str(plot))}")
 
 
-def _requantize(path: Path) -> None:
+def _requantize(header: Header) -> None:
     from pipeline.run.sibling import compare, write
 
-    sibling = write(path)
+    sibling = write(header)
     screen.out(
         f"{screen.safe(str(sibling))}: {sibling.stat().st_size / 2**20:,.0f} MiB "
-        f"(the original, which is untouched: {path.stat().st_size / 2**20:,.0f} MiB)."
+        f"(the original, which is untouched: {header.size / 2**20:,.0f} MiB)."
     )
     screen.note("Asking both about the labelled receipts ...")
-    done = compare(path, sibling)
+    done = compare(header.path, sibling)
     rows = [
         (name, f"{side.right} of {side.values}", f"{side.speed:,.0f}")
         for name, side in (("original", done.before), ("Q8_0", done.after))

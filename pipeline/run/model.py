@@ -80,7 +80,7 @@ class FileModel:
         self._adapters = tuple(check_adapter(each.path, each.scale, self._header) for each in lora)
         self.adapters = ", ".join(adapter.identity for adapter in self._adapters)
         self.name = str(self._path)
-        self.sha256 = sha256_of(self._path)
+        self.sha256 = sha256_of(*self._header.files)
         self.tokenizer: TokenizerLike = Tokenizer.load(self._path)
         self.context = self._header.context_length or 4096
 

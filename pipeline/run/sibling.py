@@ -13,6 +13,7 @@ from pipeline.config import Job, JobTask
 from pipeline.engines.requantize import requantize
 from pipeline.errors import UserError
 from pipeline.evaluation import Gold, evaluate, load_gold, value_types
+from pipeline.models.gguf import Header
 from pipeline.models.locate import sha256_of
 from pipeline.prompting import load_task
 from pipeline.run import Summary, run
@@ -42,17 +43,17 @@ class Comparison:
     asked: int
 
 
-def file_of(model: Path) -> Path:
+def file_of(model: Header) -> Path:
     """Where the sibling of this model lies, if it was written."""
     folder = Path(platformdirs.user_cache_dir("nightdesk")) / "models"
-    return folder / f"{model.stem}-{sha256_of(model)[:8]}-{KIND}.gguf"
+    return folder / f"{model.path.stem}-{sha256_of(*model.files)[:8]}-{KIND}.gguf"
 
 
-def write(model: Path) -> Path:
+def write(model: Header) -> Path:
     """Write the sibling into the user's cache directory, or find it there. Raises ModelError."""
     sibling = file_of(model)
     if not sibling.exists():
-        requantize(model, sibling, KIND)
+        requantize(model.path, sibling, KIND)
     return sibling
 
 

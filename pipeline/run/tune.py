@@ -121,7 +121,7 @@ def tune(
     }
     yield Tuned(
         model=str(header.path),
-        sha256=sha256_of(header.path),
+        sha256=sha256_of(*header.files),
         cores=offered.cores,
         llama_cpp=llama_cpp_version(),
         date=f"{datetime.date.today():%Y-%m-%d}",

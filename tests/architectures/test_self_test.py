@@ -92,6 +92,18 @@ def test_a_model_that_fails_gets_one_slot_and_a_line_and_is_tested_once(
     assert len(counted) == 1
 
 
+def test_a_verdict_belongs_to_the_bytes_of_a_file_and_not_to_its_name(
+    models: dict[str, Path], counted: list[Path], tmp_path: Path
+) -> None:
+    copy, other = tmp_path / "copy.gguf", tmp_path / "other.gguf"
+    copy.write_bytes(models["lfm2"].read_bytes())
+    other.write_bytes(models["lfm2"].read_bytes() + bytes(32))
+    for path in (models["lfm2"], copy, other):
+        FileModel(str(path))._allowed(EngineSettings(), 1)
+
+    assert counted == [models["lfm2"], other]
+
+
 def test_one_slot_asked_for_needs_no_test_and_dense_models_have_none(
     models: dict[str, Path], counted: list[Path]
 ) -> None:

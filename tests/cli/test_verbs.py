@@ -181,6 +181,7 @@ def test_check_shows_the_prompt_and_where_the_prefix_ends(place):
 
     before, after = result.out.split("--- the shared prefix ends here ---")
     assert "Say the tone." in before
+    assert "⟦<|system|>⟧" in before
     assert "the document stands here" in after
 
 

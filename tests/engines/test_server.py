@@ -26,6 +26,7 @@ from pipeline.engines.dialects import ANY, Server, recognise
 from pipeline.engines.http import Http
 from pipeline.engines.server import ServerEngine, ServerTokenizer, allot, messages_of, try_schema, unmarked
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError, SchemaError
+from pipeline.loopback import server_address
 from pipeline.models.byte_tokenizer import ASSISTANT, END, SYSTEM, USER
 from pipeline.supervise.relay import Relay, relay_to
 
@@ -310,6 +311,31 @@ def test_a_redirect_is_refused_and_not_followed(start, meet):
     with pytest.raises(EngineError, match="redirects"):
         answers(meet(chats), [prompt()])
     assert not elsewhere.seen
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://192.168.1.5:8080", "is not this machine"),
+        ("http://0.0.0.0:8080", "is not this machine"),
+        ("http://models.example.com:8080", "is not this machine"),
+        ("http://127.0.0.1.example.com:8080", "is not this machine"),
+        ("http://localhost@example.com:8080", "is not this machine"),
+        ("http://me@127.0.0.1:8080", "nothing more"),
+        ("http://127.0.0.1:8080/proxy?to=elsewhere", "nothing more"),
+        ("https://127.0.0.1:8080", "begins with http://"),
+        ("http://127.0.0.1", "expected a port"),
+    ],
+)
+def test_any_address_but_one_of_this_machine_is_refused_with_the_reason(url, why):
+    with pytest.raises(ValueError, match=why):
+        server_address(url)
+
+
+def test_addresses_of_this_machine_are_taken():
+    assert server_address("http://localhost:8080/v1") == ("localhost", 8080)
+    assert server_address("http://127.8.9.10:1/") == ("127.8.9.10", 1)
+    assert server_address("http://[::1]:11434") == ("::1", 11434)
 
 
 def test_proxies_of_the_environment_are_ignored(start, meet, monkeypatch):

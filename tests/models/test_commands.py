@@ -13,6 +13,7 @@ from pipeline.cli import call
 from pipeline.cli.fit import LONGEST, PREFIX
 from pipeline.config import Shape
 from pipeline.data import Counts
+from pipeline.engines import dry_run
 from pipeline.engines.shape import RESERVE, Machine, resolve
 from pipeline.models import locate, speed
 from pipeline.models.gguf import read_header
@@ -54,6 +55,42 @@ def test_a_listed_name_can_be_inspected(home: Path, capsys: pytest.CaptureFixtur
     assert f"{home / 'tiny.gguf'}: a GGUF model, F32 (full)" in capsys.readouterr().out
     assert call(["models", "inspect", "nothing.gguf"]) == 4
     assert "nothing.gguf cannot be read" in capsys.readouterr().err
+
+
+def test_a_home_with_the_models_of_every_program_is_listed_whole(
+    home: Path, files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    top, blob = home.parent, "a" * 64
+    layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{blob}"}]
+    for place in (
+        f".ollama/models/blobs/sha256-{blob}",
+        ".lmstudio/models/pub/Qwen3/Qwen3-Q4_K_M.gguf",
+        ".cache/huggingface/hub/models--org--repo/snapshots/1/m.gguf",
+        ".cache/llama.cpp/m.gguf",
+        "text-generation-webui/user_data/models/m.gguf",
+        "jan/models/phi/model.gguf",
+        ".local/share/nomic.ai/GPT4All/orca.gguf",
+        ".config/io.datasette.llm/gguf/models/m.gguf",
+    ):
+        (top / place).parent.mkdir(parents=True, exist_ok=True)
+        (top / place).write_bytes(files.whole())
+    manifest = top / ".ollama/models/manifests/registry.ollama.ai/library/gemma3/4b"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"layers": layers}))
+
+    assert call(["models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {each["from"] for each in listed} == {
+        "GPT4All", "Hugging Face", "Jan", "LM Studio", "NIGHTDESK_MODELS", "Ollama", "llama.cpp", "llm",
+        "text-generation-webui",
+    }  # fmt: skip
+    for each in listed:
+        if "problem" not in each:
+            assert call(["models", "inspect", each["name"]]) == 0
+    assert call(["fit"]) == 0
+    assert "ollama:gemma3:4b" in capsys.readouterr().out
 
 
 def test_the_list_as_json_holds_paths_and_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +168,33 @@ def test_what_does_not_fit_gets_cures_in_order_of_harm(
     assert "close other programs" in cures[0]
     assert "chunk_tokens" in cures[-2]
     assert "--allow-swap" in cures[-1]
+
+
+def test_every_cure_that_helps_stands_in_its_place(
+    home: Path, files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, side, kind in (("big", 1024, 0), ("half", 1024, 1), ("small", 512, 0)):
+        path = files.write(f"{name}.gguf", {"general.file_type": kind}, tensors=[("w", (side, side), kind)])
+        path.rename(home / path.name)
+    header = read_header(home / "big.gguf")
+    one = resolve(Shape(slots=1, allow_swap=True), header, Machine(2, 0), prefix=PREFIX, longest=LONGEST, ranked=True)
+    room = int((estimate(header, one.sizes).total - (64 << 10)) / (1 - RESERVE))
+    monkeypatch.setattr(run_model, "machine", lambda: Machine(2, free_memory=room))
+
+    assert call(["fit", "--model", "folder:big"]) == 4
+    cures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
+    said = ("close other", 'kv_type = "q8_0"', "quantised more: folder:half (F16)", "smaller model that is here: ")
+    assert len(cures) == 6
+    assert all(part in cure for part, cure in zip((*said, "chunk_tokens", "--allow-swap"), cures, strict=True))
+
+
+def test_the_memory_of_a_gpu_is_named_with_what_would_be_moved_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dry_run, "free_vram", lambda: 8 << 30)
+
+    assert call(["fit", "--model", "tiny"]) == 0
+    assert "8.00 GiB free: 0 layers would be moved there; the speed is unmeasured" in capsys.readouterr().out
 
 
 def test_adapters_count_in_the_sizes_and_in_the_cures(

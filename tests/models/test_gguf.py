@@ -9,12 +9,16 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelFileError
 from pipeline.models.gguf import check_model, read_header, tokenizer_hash
+from pipeline.models.inspect import inspect
+from pipeline.models.shelf import shelf
 
 Files = Any  # GgufFiles of conftest.py
 
@@ -139,6 +143,39 @@ def test_a_split_model_counts_all_its_parts(files: Files) -> None:
     assert header.files == (first, second)
     assert header.parameters == 384
     assert header.size == first.stat().st_size + second.stat().st_size
+
+
+@pytest.mark.parametrize("empty_first", [False, True])
+def test_a_model_that_the_gguf_package_split_is_read_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_first: bool
+) -> None:
+    writer = gguf.GGUFWriter(
+        tmp_path / "m.gguf", "llama", split_max_tensors=1, small_first_shard=empty_first, use_temp_file=False
+    )
+    writer.add_block_count(2)
+    writer.add_file_type(0)
+    writer.add_token_list(["a", "b"])
+    for number in range(2):
+        writer.add_tensor(f"blk.{number}.attn_q.weight", np.ones((32, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    count = 3 if empty_first else 2
+    parts = [tmp_path / f"m-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1)]
+    assert sorted(tmp_path.glob("*.gguf")) == parts
+
+    header = check_model(parts[0])
+
+    assert header.files == tuple(parts)
+    assert (header.kind, header.tensors, header.parameters) == ("model", 2, 2 * 32 * 32)
+    assert (header.block_count, header.vocabulary_size, header.quantisation) == (2, 2, "F32")
+    assert header.layer_bytes == (4096, 4096)
+    assert header.size == sum(part.stat().st_size for part in parts)
+    assert "in 3 parts" in inspect(parts[0]).facts["size"] or not empty_first
+    assert f"Name the first part: {parts[0]}" in inspect(parts[1]).advice
+    monkeypatch.setenv("NIGHTDESK_MODELS", str(tmp_path))
+    assert [found.path for found in shelf() if found.program == "NIGHTDESK_MODELS"] == parts[:1]
 
 
 def test_a_split_model_without_one_of_its_parts_is_refused(files: Files) -> None:

@@ -86,6 +86,13 @@ def test_safetensors_are_told_by_the_config_beside_them(
     assert not inspect(path).usable
 
 
+def test_a_lora_in_safetensors_is_told_how_to_become_one_that_can_be_used(tmp_path: Path) -> None:
+    advice = inspect(safetensors(tmp_path, {"base.q_proj.lora_A.weight": [1]})).advice
+
+    assert "convert_lora_to_gguf.py" in advice
+    assert "--lora" in advice
+
+
 def test_parameters_of_safetensors_are_counted_from_the_header(tmp_path: Path) -> None:
     assert inspect(safetensors(tmp_path, {"a": [1000, 1000], "b": [500, 1000]})).facts["parameters"] == "2M"
 

@@ -66,6 +66,20 @@ def test_a_hash_is_computed_once_until_the_file_changes(
     assert cache.read_text().count("m.gguf") == 1
 
 
+def test_every_part_of_a_split_model_counts_in_its_hash(tmp_path: Path, cache: Path) -> None:
+    parts = [tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for part in parts:
+        part.write_bytes(part.name.encode())
+    assert locate.known_sha256(*parts) is None
+    before = locate.sha256_of(*parts)
+    assert locate.known_sha256(*parts) == before != locate.sha256_of(parts[0])
+
+    parts[1].write_bytes(b"another second part")
+
+    assert locate.known_sha256(*parts) is None
+    assert locate.sha256_of(*parts) != before
+
+
 def test_the_cache_is_private(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "m").write_bytes(b"x")
     locate.sha256_of(tmp_path / "m")

@@ -31,7 +31,7 @@ def packed(wheels, desk, monkeypatch):
     (desk.path / "schemas/__pycache__/x.py").write_text("")
     model = desk.write("tiny.gguf", b"GGUF" + bytes(3000))
     out = desk.path / "usb/bundle"
-    return out, bundle.pack(out, wheels, model)
+    return out, bundle.pack(out, wheels, [model])
 
 
 def test_what_is_needed_is_what_the_project_asks_for():
@@ -50,6 +50,17 @@ def test_a_bundle_holds_wheels_model_tasks_and_how_to_install(packed):
     assert "models/tiny.gguf" in (out / "INSTALL.txt").read_text()
     for path in out.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_a_split_model_is_packed_with_all_its_parts(wheels, desk, monkeypatch):
+    monkeypatch.chdir(desk.path)
+    parts = [desk.write(f"big-0000{number}-of-00002.gguf", b"GGUF") for number in (1, 2)]
+    out = desk.path / "out"
+
+    bundle.pack(out, wheels, parts)
+
+    assert sorted(file.name for file in (out / "models").iterdir()) == [part.name for part in parts]
+    assert "--model models/big-00001-of-00002.gguf" in (out / "INSTALL.txt").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="no sha256sum here")
@@ -83,7 +94,7 @@ def test_a_wheel_that_is_missing_is_named_before_anything_is_copied(wheels, desk
     out = desk.path / "out"
 
     with pytest.raises(UserError, match="no wheel of llama-cpp-python") as told:
-        bundle.pack(out, wheels, desk.write("tiny.gguf", b"GGUF"))
+        bundle.pack(out, wheels, [desk.write("tiny.gguf", b"GGUF")])
 
     assert "GGML_NATIVE=OFF" in told.value.hint
     assert not out.exists()
@@ -93,7 +104,7 @@ def test_nothing_that_is_there_is_written_over(packed, wheels, desk):
     out, _ = packed
 
     with pytest.raises(UserError, match="is there already"):
-        bundle.pack(out, wheels, desk.path / "tiny.gguf")
+        bundle.pack(out, wheels, [desk.path / "tiny.gguf"])
 
 
 @pytest.mark.parametrize("text", [None, b"\xff\xfe", b"no list at all\n"])

@@ -47,11 +47,11 @@ def test_the_sibling_is_a_whole_model_in_the_cache_and_the_original_is_untouched
     original = find_model("demo")
     before = sha256_of(original)
 
-    written = sibling.write(original)
+    written = sibling.write(check_model(original))
 
     assert written.is_relative_to(tmp_path)
     assert check_model(written).quantisation == "Q8_0"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    assert sibling.write(original) == written
+    assert sibling.write(check_model(original)) == written
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "fresh" / name))
     assert sha256_of(original) == before
