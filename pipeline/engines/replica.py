@@ -13,7 +13,8 @@ from pipeline.engines.spec import EngineSpec
 from pipeline.supervise import Supervised
 
 GLANCE = 0.2  # seconds that a message which has begun to arrive may take
-LOADING = 600.0  # seconds that loading the weights and the first call may take
+LOADING = 600.0  # seconds that loading the weights and the first call may take at least
+UNKNOWN = 3e-10  # seconds a token and a byte of the model, before its speed is known: four times one thread's (LOG.md)
 PATIENCE = 30.0  # times the expected duration of a full call after which a silent child counts as hung
 LEAST_PATIENCE = 60.0  # seconds
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
@@ -29,6 +30,8 @@ class Replica:
         self.asked = False  # to give back, since it was sent a prompt
         self.retired = False
         self._max_batch = spec.shape.sizes.max_batch
+        size = spec.model.stat().st_size if spec.model and spec.model.is_file() else 0
+        self._first = max(LOADING, UNKNOWN * self._max_batch * size)
         self._costs: dict[str, float] = {}
         self._shared: OrderedDict[tuple[str, ...], None] = OrderedDict()  # stretches that it has decoded lately
         self._open = False  # a batch was begun and not ended
@@ -51,7 +54,7 @@ class Replica:
     def patience(self) -> float:
         """Seconds that it may be silent."""
         if not (self._built and self._rows):
-            return LOADING
+            return self._first
         return max(LEAST_PATIENCE, PATIENCE * self._max_batch * self._seconds / self._rows)
 
     def cost(self, prompt: Prompt, answer: float) -> float:

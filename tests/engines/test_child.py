@@ -108,6 +108,14 @@ def test_a_slow_model_may_be_silent_for_longer_than_a_quick_one() -> None:
     assert replica.patience == replica_module.PATIENCE * SPEC.shape.sizes.max_batch
 
 
+def test_a_large_model_has_longer_for_its_first_call(tmp_path: Path) -> None:
+    model = tmp_path / "large.gguf"
+    with model.open("wb") as file:
+        file.truncate(40 << 30)  # holes: it takes no room
+    spec = dataclasses.replace(SPEC, model=model)
+    assert Replica(spec, serve).patience > 4 * replica_module.LOADING
+
+
 def test_a_bug_in_the_child_is_told_without_the_documents_text(faulty: ChildEngine) -> None:
     with pytest.raises(ChildFailed) as caught:
         list(faulty.run([prompt(0, b"#bug#")]))
