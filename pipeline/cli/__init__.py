@@ -35,6 +35,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     """The command `nightdesk`."""
+    os.umask(0o077)  # what libraries and children create is for its owner alone, too
     quiet_environment()
     open_the_way(sys.argv[1:])
     guard()

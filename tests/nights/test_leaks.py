@@ -169,6 +169,17 @@ def test_a_bug_in_a_child_says_where_and_not_what(watched, tmp_path_factory):
     watched.check()
 
 
+def test_what_a_command_or_a_library_creates_is_for_its_owner_alone(watched):
+    code = (
+        "import atexit, pathlib; atexit.register(pathlib.Path('made').mkdir);"
+        "atexit.register(pathlib.Path('made.txt').touch); from pipeline.cli import main; main()"
+    )
+
+    assert watched.call("--version", code=code) == 0
+    assert {path.name for path in watched.written()} == {"made", "made.txt"}
+    watched.check()
+
+
 def test_a_killed_run_leaves_nothing_behind_but_the_database(watched):
     for i in range(12):
         watched.desk.write(f"docs/{i}.txt", f"{MARK} number {i}. " * 30)
