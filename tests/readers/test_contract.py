@@ -209,3 +209,11 @@ def test_a_format_that_is_not_read_names_the_way(name, cure):
 
     assert caught.value.code == "unknown_format"
     assert cure in caught.value.hint
+
+
+def test_the_versions_of_all_readers_change_when_tesseract_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = readers.versions()
+    (tmp_path / "tesseract").touch(mode=0o755)
+
+    assert readers.versions() != before
