@@ -93,13 +93,16 @@ def test_a_home_with_the_models_of_every_program_is_listed_whole(
     assert "ollama:gemma3:4b" in capsys.readouterr().out
 
 
-def test_the_list_as_json_holds_paths_and_bytes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_as_json_holds_every_fact(home: Path, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["models", "--json"]) == 0
     tiny, torn = json.loads(capsys.readouterr().out)
 
     assert tiny["path"] == str(home / "tiny.gguf")
     assert tiny["fits"] is True
     assert tiny["context"] == 128
+    assert (tiny["name"], tiny["from"]) == ("folder:tiny", "NIGHTDESK_MODELS")
+    assert (tiny["architecture"], tiny["parameters"], tiny["size"]) == ("llama", 384, len(files.whole()))
+    assert (tiny["quantisation"], tiny["quality"], tiny["template"]) == ("F32", "full", True)
     assert "cut short" in torn["problem"]
 
 

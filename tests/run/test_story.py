@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email.message
 import itertools
+import json
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from pipeline.batching import Halt
 from pipeline.config import Job, JobTask, Sampling, Shape
 from pipeline.data import Completion, Counts, Document, Page, Prompt, Record, Stop, fingerprint
 from pipeline.errors import JobError
-from pipeline.run import Answered, Event, FileRead, ModelChanged, Opened, Recorded, _Run, run
+from pipeline.run import PACKAGES, Answered, Event, FileRead, ModelChanged, Opened, Recorded, _Run, run
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake
 from pipeline.run.model import ScriptedModel
@@ -214,6 +216,16 @@ def test_a_changed_model_is_said_and_its_rows_are_made_again(nights, other_model
     assert again.all(ModelChanged) == [ModelChanged("tone", "scripted", "0" * 64, "scripted", "1" * 64, 3, kept=False)]
     assert again.answered == again.recorded == 3
     assert nights.run().all(ModelChanged) == []
+
+
+def test_a_run_records_its_model_its_settings_and_the_versions_of_the_libraries(nights):
+    nights.letters(1)
+    nights.run()
+    ((sha256, settings, versions),) = nights.sql("SELECT model_sha256, settings, versions FROM _runs")
+
+    assert sha256 == ScriptedModel.sha256
+    assert json.loads(settings)["model"] == "scripted"
+    assert json.loads(versions).items() >= {name: metadata.version(name) for name in PACKAGES}.items()
 
 
 def test_rows_of_another_model_may_be_kept_and_the_new_model_does_the_rest(nights, other_model):
