@@ -27,8 +27,8 @@ Path = tuple[int, ...]
 
 FIRST_DEPTH = 3  # tokens of each alternative that the first round looks at
 LONGEST = 192  # tokens; a longer alternative is not worth scoring
-HELD = 256  # cells on the forks of one comparison before a round, at most
-MOST_LEAVES = 48  # branches of a round
+HELD = 128  # cells on the forks of one comparison before a round, at most
+MOST_LEAVES = 32  # branches of a round
 MOST_FORKS = MOST_LEAVES + 1  # of one comparison: the best finished alternative is kept beside them
 MOST_CELLS = HELD + LONGEST + MOST_ROWS  # the best finished one beside the rest
 
@@ -76,7 +76,8 @@ class Ranking:
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
-        self.cells = min(len(_nodes(self._alive, LONGEST)), MOST_CELLS)  # on its forks, at most
+        most = HELD + max(map(len, self._alive)) + self.rows  # what is held, the best finished one, what is new
+        self.cells = min(len(_nodes(self._alive, LONGEST)), most)  # on its forks, at most
         self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
         self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
         self._depth = 1  # tokens of each living alternative that are scored

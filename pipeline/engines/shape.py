@@ -19,10 +19,10 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
-COMPARISONS = 4  # of candidates at a time: most calls then have the 64 rows that the tiled attention path asks for
+COMPARISONS = 6  # of candidates at a time: most calls then have the 64 rows that the tiled attention path asks for
 COMPARED_ROWS = 2 * MOST_ROWS  # of one call; each may take a third of a megabyte of logits
 FORKS = COMPARISONS * MOST_FORKS
-FORK_CELLS = 3 * MOST_CELLS  # comparisons of runs of lines take that many, those of typed spans far fewer
+FORK_CELLS = 4 * MOST_CELLS  # more than six comparisons of runs of lines take, as a rule
 BATCH = 2048
 MOST_SEQUENCES = 256  # in one context of llama.cpp
 PADDING = 256  # llama.cpp rounds the pool to this
