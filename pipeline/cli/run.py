@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from pipeline.cli import first_of, options, screen
-from pipeline.errors import Interrupted, ItemError, Stopped
+from pipeline.errors import Interrupted, ItemError, Stopped, UserError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -183,8 +183,12 @@ def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Sto
         codes.append(ItemError.exit_code)
     code = first_of(codes)
     for file in job.summary:
-        report.write(file, tally, job, code)
-    return code
+        try:
+            report.write(file, tally, job, code)
+        except UserError as error:  # how the night ended says more
+            screen.error(error.message, error.hint)
+            codes.append(error.exit_code)
+    return first_of(codes)
 
 
 def _command(args: Sequence[str]) -> str:

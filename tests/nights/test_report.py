@@ -66,6 +66,14 @@ def test_a_night_that_could_not_begin_leaves_no_summary_of_the_night_before(here
     assert numbers["error"]["message"] in said.replace("\n", " ")
 
 
+def test_a_summary_that_cannot_be_written_hides_neither_the_nights_end_nor_the_other_summary(here, capsys):
+    (here.path / "night.md").mkdir()
+
+    assert run("--summary", "night.md", "--summary", "night.json") == 3
+    assert "night.md cannot be written" in capsys.readouterr().err
+    assert json.loads((here.path / "night.json").read_text())["exit_code"] == 3
+
+
 @pytest.mark.parametrize("name", ["night.txt", "nowhere/night.md"])
 def test_a_name_that_will_not_do_is_refused_before_the_night(here, name):
     assert run("--summary", name) == 2
