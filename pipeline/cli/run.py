@@ -104,7 +104,9 @@ def run(
       nightdesk run night.toml --until 06:00
     """
     from pipeline.cli import job as jobs
+    from pipeline.cli import report
     from pipeline.cli.keys import key
+    from pipeline.cli.summary import Tally
 
     given: jobs.Given = {
         ("key_from",): key_from,
@@ -140,7 +142,13 @@ def run(
         job = jobs.from_file(Path(subject), db, given)
     else:
         job = jobs.from_command_line(subject, inputs or [], db, given)
-    return do(job, key(job.key_from, job.database), quiet=quiet, dry_run=dry_run)
+    report.check(job.summary)
+    try:
+        secret = key(job.key_from, job.database)
+    except UserError as error:
+        report.write_broken(Tally(), job, error)
+        raise
+    return do(job, secret, quiet=quiet, dry_run=dry_run)
 
 
 def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:

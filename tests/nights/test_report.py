@@ -64,6 +64,8 @@ def test_a_night_that_could_not_begin_leaves_no_summary_of_the_night_before(here
     assert (numbers["state"], numbers["exit_code"]) == ("crashed", 4)
     assert numbers["error"]["message"] in page
     assert numbers["error"]["message"] in said.replace("\n", " ")
+    assert run("--key-from", "no.key", *files) == 2
+    assert (here.path / "night.md").read_text().startswith("# Nightdesk: crashed (exit code 2)\n")
 
 
 def test_a_summary_that_cannot_be_written_hides_neither_the_nights_end_nor_the_other_summary(here, capsys):
