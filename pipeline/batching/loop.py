@@ -21,6 +21,8 @@ from pipeline.data import Completion, ConstraintSpec, Counts, Prompt, Segment, S
 from pipeline.errors import AnswerError, EngineError, SchemaError
 from pipeline.grammars import MOST_ROWS, NO_CANDIDATES, Constraint
 
+PATIENCE = 32  # calls that a comparison waits for company, at most
+
 
 class Loop:
     """Answers prompts in batches. The only writer of its sequences and of its ledger."""
@@ -41,6 +43,7 @@ class Loop:
         self.ledger = ledger
         self.calls = 0
         self._at_once = ledger.num_forks // ranking.MOST_FORKS  # comparisons; fewer wait for company
+        self._waited = 0  # calls, since the last comparison
         if ledger.num_forks and (
             ledger.num_forks < ranking.MOST_FORKS
             or ledger.fork_cells < ranking.MOST_CELLS
@@ -141,9 +144,12 @@ class Loop:
     def _step(self) -> Iterator[Completion]:
         """One decode call and what follows from it."""
         waiting = [s for s in self._active if s.state is State.RANK]
-        if waiting and (len(waiting) == len(self._active) or len(waiting) >= self._at_once):
+        alone = len(waiting) == len(self._active)
+        if waiting and (alone or len(waiting) >= self._at_once or self._waited >= PATIENCE):
+            self._waited = 0
             self._rank(waiting)
         else:
+            self._waited += bool(waiting)
             plan = schedule(self._active, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)
             if len(plan) <= self._drafts:
                 drafts.propose(plan, max_batch=self.backend.max_batch, max_outputs=self.backend.max_outputs)

@@ -16,6 +16,7 @@ from pipeline.engines.batched import Batched
 from pipeline.engines.naive import Naive
 from pipeline.engines.scripted import Scripted
 from pipeline.errors import EngineError
+from pipeline.grammars import NO_CANDIDATES, Candidates
 
 spec = importlib.util.spec_from_file_location("small_grammar", Path(__file__).with_name("small_grammar.py"))
 assert spec is not None
@@ -217,3 +218,46 @@ def test_a_grammar_that_gives_up_costs_its_own_answer_only() -> None:
     for engine in (fast, slow):
         stops = {c.work_key: c.stop for c in engine.run(prompts)}
         assert [stops[f"key-{i}"] for i in range(5)] == expected
+
+
+class Endless:
+    """Allows two letters, 300 times."""
+
+    def start(self) -> Endless:
+        self.left = 300
+        return self
+
+    def mask(self) -> np.ndarray:
+        bits = np.zeros((len(BYTES.pieces) + 31) // 32, np.uint32)
+        bits[3] = 0b110  # a, b
+        return bits.view(np.int32)
+
+    def forced(self) -> tuple[int, ...]:
+        return ()
+
+    def candidates(self) -> Candidates:
+        return NO_CANDIDATES
+
+    def continuation(self, most: int) -> tuple[int, ...]:
+        return ()
+
+    def commit(self, token: int) -> None:
+        self.left -= 1
+
+    def done(self) -> bool:
+        return self.left == 0
+
+
+def test_a_comparison_does_not_wait_for_answers_that_go_on_and_on() -> None:
+    engine = Batched(
+        Scripted(BYTES, cells=1500 + 2 * MOST_CELLS, max_batch=200, max_outputs=200),
+        lambda wanted: Endless() if wanted.schema == "endless" else SmallConstraint(True),
+        slots=3,
+        forks=2 * MOST_FORKS,
+        fork_cells=2 * MOST_CELLS,
+    )
+    long = [Prompt(f"long {n}", (Segment.of([n]),), ConstraintSpec("endless"), 400) for n in (1, 2)]
+
+    ended = [completion.work_key for completion in engine.run([*long, prompt(0, [], b"text")])]
+
+    assert ended == ["key-0", "long 1", "long 2"]
