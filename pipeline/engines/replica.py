@@ -31,7 +31,7 @@ class Replica:
         self.retired = False
         self._max_batch = spec.shape.sizes.max_batch
         size = spec.model.stat().st_size if spec.model and spec.model.is_file() else 0
-        self._first = max(LOADING, UNKNOWN * self._max_batch * size)
+        self._unknown = UNKNOWN * self._max_batch * size
         self._costs: dict[str, float] = {}
         self._shared: OrderedDict[tuple[str, ...], None] = OrderedDict()  # stretches that it has decoded lately
         self._open = False  # a batch was begun and not ended
@@ -54,7 +54,7 @@ class Replica:
     def patience(self) -> float:
         """Seconds that it may be silent."""
         if not (self._built and self._rows):
-            return self._first
+            return max(LOADING, self._unknown)
         return max(LEAST_PATIENCE, PATIENCE * self._max_batch * self._seconds / self._rows)
 
     def cost(self, prompt: Prompt, answer: float) -> float:
