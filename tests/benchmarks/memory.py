@@ -1,4 +1,6 @@
-"""Estimated against measured peak memory of a model, over contexts, slots and KV types. Other load does not matter.
+"""Estimated against measured peak memory of a model with its pool full, over contexts, slots and KV types.
+
+Other load does not matter.
 
 python -m tests.benchmarks.memory [MODEL]
 """
@@ -33,7 +35,7 @@ def main(name: str) -> None:
     print("|---|---|---|---|---|---|---|---|")
     with dry_runs() as dry:
         for slots, sizes in grid():
-            command = [sys.executable, "-c", LOAD, str(header.path), repr(asdict(sizes))]
+            command = [sys.executable, "-c", LOAD, str(header.path), repr(asdict(sizes)), "1"]
             taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             columns = [
                 f"{total / 2**20:.0f} | {total / taken - 1:+.1%}"
