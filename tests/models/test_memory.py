@@ -22,8 +22,8 @@ SHAPES = [
     Sizes(8192, 12, 512, 32, 512, 1, kv_type="q8_0"),
     Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
 ]
-# Loads, fills so much of the pool in full calls (what a call works on grows with the cells that are in use), asks the last
-# one for as many outputs as there may be, and tells the most memory the process ever had.
+# Loads, fills a share of the pool in full calls (what a call works on grows with the cells that are in use), asks the
+# last one for as many outputs as there may be, and tells the most memory the process ever had.
 LOAD = """
 import re, sys
 from pathlib import Path
