@@ -31,6 +31,7 @@ __all__ = [
     "PageText",
     "ReadOptions",
     "Reading",
+    "check_pages",
     "read",
     "read_file",
     "suffixes",
@@ -54,6 +55,9 @@ NO_TEXT = "no text layer"
 GARBAGE = "garbage text layer"
 SCANNED = (NO_TEXT, GARBAGE)
 """Notes of pages that OCR can read."""
+
+MOST_PAGES = 10_000
+"""Pages of one file, slides and sheets too. A format that can count them first asks `check_pages` before it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
     if not module.recognises(content):
         raise _disagreement(content, name)
     reading = module.read(content, name, options)
+    check_pages(len(reading.pages), name)
     text, pages, places = _join(reading.pages)
     scan = options.scans and any(page.note in SCANNED for page in pages)
     if not text.strip() and not reading.attachments and not scan:
@@ -136,6 +141,16 @@ def read(content: bytes, name: str, options: ReadOptions = ReadOptions()) -> Doc
         places=places,
         changes=options.changes if reading.changed else "",
     )
+
+
+def check_pages(count: int, name: str) -> None:
+    """Raises ReadError limits where a file has more than MOST_PAGES."""
+    if count > MOST_PAGES:
+        raise ReadError(
+            f"{name} has {count:,} pages; {MOST_PAGES:,} are the most",
+            code="limits",
+            hint="Split it: `qpdf --split-pages=1000 FILE part.pdf` does it for a PDF.",
+        )
 
 
 def read_file(path: Path, options: ReadOptions = ReadOptions()) -> Document:

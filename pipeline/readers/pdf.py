@@ -20,7 +20,7 @@ from pypdf.generic import DictionaryObject
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import GARBAGE, NO_TEXT, SCANNED, PageText, Reading, ReadOptions
+from pipeline.readers import GARBAGE, NO_TEXT, SCANNED, PageText, Reading, ReadOptions, check_pages
 from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
@@ -51,10 +51,11 @@ def recognises(content: bytes) -> bool:
 
 
 def read(content: bytes, name: str, options: ReadOptions) -> Reading:
-    """Read all pages. Raises ReadError: broken, encrypted, no_text."""
+    """Read all pages. Raises ReadError: broken, encrypted, limits, no_text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         document, count = _open(content, name, options)
+        check_pages(count, name)
         pages = tuple(_page(document, index) for index in range(count))
         attachments = tuple(_embedded(document, name))
     if not attachments and not any(page.text.strip() for page in pages):

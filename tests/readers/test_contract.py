@@ -53,6 +53,16 @@ def read_or_refuse(content, name):
     assert name in error.message
 
 
+@pytest.mark.parametrize("suffix", ONE_EACH)
+def test_pages_have_a_limit_in_every_format(valid_files, suffix, monkeypatch):
+    monkeypatch.setattr(readers, "MOST_PAGES", 0)
+
+    with pytest.raises(ReadError, match=r"has [\d,]+ pages; 0 are the most") as caught:
+        readers.read(valid_files[suffix], f"file{suffix}", SCANS)
+
+    assert (caught.value.code, caught.value.hint[:8]) == ("limits", "Split it")
+
+
 def test_every_suffix_has_a_valid_example(valid_files):
     assert set(valid_files) == set(SUFFIXES)
 

@@ -256,6 +256,17 @@ def test_too_many_embedded_files_are_refused(make_pdf, monkeypatch):
     assert refused(with_annotations(make_pdf("x"), files={f"{n}.txt": b"x" for n in range(3)})).code == "limits"
 
 
+def test_more_pages_than_a_file_may_have_are_refused_before_they_are_read(make_pdf, monkeypatch):
+    monkeypatch.setattr(readers, "MOST_PAGES", 3)
+    assert len(readers.read(make_pdf("a", "b", "c"), "a.pdf").pages) == 3
+    monkeypatch.setattr(pdf, "_page", None)
+
+    error = refused(make_pdf("a", "b", "c", "d"))
+
+    assert (error.code, error.message) == ("limits", "file.pdf has 4 pages; 3 are the most")
+    assert error.hint.startswith("Split it")
+
+
 def test_a_form_that_is_its_own_parent_ends(make_pdf):
     field = name_object(Subtype=NameObject("/Widget"))
     field[NameObject("/Parent")] = name_object(Kid=NumberObject(1))
