@@ -75,6 +75,7 @@ def test_each_request_has_one_outcome_whenever_the_child_is_killed(killer, pids,
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_each_request_has_one_outcome_over_many_kills(killer, pids, monkeypatch):
     lost = rounds_of_requests(300_000, killer, monkeypatch)
     print(f"{len(pids)} children, {lost} requests lost")
