@@ -69,17 +69,18 @@ def evaluate(
 
     loaded, gold = load_task(task), evaluation.load_gold(labels)
     files = _files(labels, gold)
+    database = options.database(db)
     if examples:
         from pipeline.config import EngineSettings
         from pipeline.run.examples import worth_of_examples
 
         settings = EngineSettings(engine=options.server(engine) or "batched")
-        worth = list(worth_of_examples(loaded, gold, files, options.model(model), settings))
+        secret = key(key_from, database)
+        worth = list(worth_of_examples(loaded, gold, files, options.model(model), settings, database, secret))
         _say([asdict(one) for one in worth], example_lines(worth), as_json=as_json)
         return
     said: dict[str, Any] = {}
     lines: list[str] = []
-    database = options.database(db)
     with Store.open(database, write=False, key=key(key_from, database)) as store:
         side = _read(store, loaded, gold, files)
         said["report"] = _as_json(side.report)

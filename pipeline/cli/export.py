@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -84,13 +85,18 @@ def _replacing(output: Path) -> Iterator[TextIO]:
             with output.open("w", encoding="utf-8", newline="") as stream:
                 yield stream
             return
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                yield stream
-            Path(name).replace(output)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # Without a name until it is whole, so that a process that is killed leaves nothing behind.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=output.parent) as stream:
+            yield stream
+            stream.seek(0)
+            whole = output.with_name(f".{output.name}.whole")  # one name, so that the next export removes it
+            whole.unlink(missing_ok=True)
+            with open(whole, "x", encoding="utf-8", newline="", opener=_private) as named:
+                shutil.copyfileobj(stream, named)
+            whole.replace(output)
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}.", hint="Name another file with -o.") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,16 +1,17 @@
 """What each few-shot example is worth: a task is run with all of its examples, and without each of them.
 
-The runs go over labelled documents into databases of their own, in a temporary folder that only the user can read.
+The runs go over labelled documents into databases of their own, in a folder beside the user's that is removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from pipeline.config import EngineSettings, Job, JobTask
 from pipeline.errors import UserError
@@ -19,7 +20,7 @@ from pipeline.prompting import Example, PromptBuilder, Task, load_task
 from pipeline.run import Summary, run
 from pipeline.run.model import open_model
 from pipeline.run.served import ServerModel
-from pipeline.store import Store
+from pipeline.store import Store, scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +36,27 @@ class Worth:
 
 
 def worth_of_examples(
-    task: Task, gold: Sequence[Gold], files: Mapping[str, Path], model: str, engine: EngineSettings
+    task: Task,
+    gold: Sequence[Gold],
+    files: Mapping[str, Path],
+    model: str,
+    engine: EngineSettings,
+    database: Path,
+    key: SecretStr | None = None,
 ) -> Iterator[Worth]:
-    """First the task as it is, then without each example. Documents that are examples are not scored."""
+    """First the task as it is, then without each example. Documents that are examples are not scored.
+
+    Nothing is read from `database` or written to it: the runs' own lie beside it, encrypted where there is a `key`.
+    """
     if not task.examples:
         raise UserError(f"The task {task.name} has no examples.", hint="Write some: nightdesk help tasks.")
     tokenizer = (open_model(model) if engine.server is None else ServerModel(model, *engine.server)).tokenizer
-    with tempfile.TemporaryDirectory(prefix="nightdesk-examples-") as folder:
-        before, seconds, whole = _run(task, None, gold, files, model, engine, Path(folder) / "all")
+    with scratch(database) as folder:
+        before, seconds, whole = _run(task, None, gold, files, model, engine, folder / "all", key)
         yield Worth(None, before.micro.normalised.f1, 0.0, (0.0, 0.0), 0, seconds)
         full = len(PromptBuilder(whole, tokenizer).prefix.tokens)
         for number, example in enumerate(task.examples, start=1):
-            after, seconds, without = _run(task, number, gold, files, model, engine, Path(folder) / str(number))
+            after, seconds, without = _run(task, number, gold, files, model, engine, folder / str(number), key)
             change = compare(after, before).micro  # from without it to with it
             if engine.server is None:
                 tokens = full - len(PromptBuilder(without, tokenizer).prefix.tokens)
@@ -63,6 +73,7 @@ def _run(
     model: str,
     engine: EngineSettings,
     folder: Path,
+    key: SecretStr | None,
 ) -> tuple[Report, float, Task]:
     """Run the task without one example; its scores, seconds a document, and the task that was run."""
     kept = [example for number, example in enumerate(task.examples, start=1) if number != leave_out]
@@ -70,8 +81,8 @@ def _run(
     inputs = tuple(dict.fromkeys(files[label.id].absolute() for label in gold))
     tasks = (JobTask(task=str(file), inputs=inputs),)
     job = Job(database=folder / "night.db", model=model, tasks=tasks, engine=engine)
-    summary = next((event for event in run(job) if isinstance(event, Summary)), None)
-    with Store.open(job.database, write=False) as store:
+    summary = next((event for event in run(job, key=key) if isinstance(event, Summary)), None)
+    with Store.open(job.database, write=False, key=key) as store:
         records = {record.document: record for record in store.records(task.name)}
         shown = {example.text for example in task.examples}
         texts = {sha256: store.document(sha256).text.strip() for sha256 in records}

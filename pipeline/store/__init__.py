@@ -37,6 +37,7 @@ from pipeline.store.other_models import OtherModels
 from pipeline.store.purge import Purge, Purged
 from pipeline.store.results import Results
 from pipeline.store.runs import RunEnd, RunInfo, Runs
+from pipeline.store.scratch import scratch, sweep
 from pipeline.store.status import Explanation, Status, TaskStatus, Verdict
 from pipeline.store.tables import Column, Normalised, Table
 from pipeline.store.totals import Totals, TotalsTable
@@ -62,6 +63,7 @@ __all__ = [
     "Work",
     "as_kept",
     "recipe_id",
+    "scratch",
     "work_key",
 ]
 
@@ -85,6 +87,8 @@ class Store(Runs, Files, Documents, Ocr, TotalsTable, Failures, Results, Purge, 
         file = Path(path)
         lock = Lock(file.resolve()) if write else None  # a link is not a second database
         try:
+            if write:
+                sweep(file)
             db = connect(file, write=write, key=key)
             try:
                 (migrate if write else require_current)(db, file)

@@ -15,6 +15,7 @@ from pypdf import PdfWriter
 
 MARK = "XQZMARKERQZX"
 SECRET = "XQZPASSWORDQZX"
+ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ("docs", "prompts", "schemas", "password.txt")
 
 
@@ -30,6 +31,7 @@ class Watched:
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         self.environment = {
             **kept,
+            "PYTHONPATH": str(ROOT),
             "HOME": str(self.home),
             "TMPDIR": str(self.temp),
             "SQLITE_TMPDIR": str(self.temp),
@@ -159,9 +161,8 @@ def test_a_bug_in_a_child_says_where_and_not_what(watched, tmp_path_factory):
     watched.desk.write("docs/plain.txt", f"{MARK} is what they call him.")
     site = tmp_path_factory.mktemp("site")
     (site / "sitecustomize.py").write_text(BUG_IN_A_CHILD)
-    root = Path(__file__).resolve().parents[2]
 
-    code = watched.run(env={"PYTHONPATH": f"{site}{os.pathsep}{root}"})
+    code = watched.run(env={"PYTHONPATH": f"{site}{os.pathsep}{ROOT}"})
     watched.call("failures", "--db", "night.db")
 
     assert code in (1, 3), watched.said.decode()
@@ -199,4 +200,112 @@ def test_a_killed_run_leaves_nothing_behind_but_the_database(watched):
     watched.check()
     assert watched.run() == 0
     assert watched.desk.sql("SELECT count(*) FROM tone") == [(12,)]
+    watched.check()
+
+
+LABELS = '{"id": "plain", "file": "docs/0.txt", "fields": {"tone": "good"}}\n'
+EXAMPLES = f"""
+[[examples]]
+text = "{MARK} was kind."
+answer = {{ tone = "good" }}
+"""
+KILLED_WHEN_SCORED = """
+import os, signal
+import pipeline.run.examples as module
+module.evaluate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from pipeline.cli import main
+main()
+"""
+KILLED_WHILE_WRITING = """
+import os, signal
+import pipeline.sinks.langextract as module
+write = module.write
+def killed(export, out):
+    write(export, out)
+    out.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+module.write = killed
+from pipeline.cli import main
+main()
+"""
+
+
+def evaluated(watched, **how) -> int:
+    options = ("--labels", "gold.jsonl", "--db", "night.db", "--examples", "--model", "scripted")
+    return watched.call("eval", "tone", *options, **how)
+
+
+def marked_letters(desk, number: int) -> None:
+    for i in range(number):
+        desk.write(f"docs/{i}.txt", f"{MARK} number {i}. " * 30)
+
+
+def test_texts_that_an_evaluation_needs_lie_beside_the_database_and_go_with_the_next_run(watched):
+    desk = watched.desk
+    marked_letters(desk, 2)
+    desk.write("gold.jsonl", LABELS).chmod(0o600)
+    desk.write("prompts/tone.toml", (desk.path / "prompts/tone.toml").read_text() + EXAMPLES)
+
+    assert evaluated(watched) == 0, watched.said.decode()
+    watched.check()
+    assert not list(desk.path.glob(".night.db*"))
+
+    assert evaluated(watched, code=KILLED_WHEN_SCORED) == -signal.SIGKILL
+    (left,) = (path for path in desk.path.glob(".night.db*") if path.is_dir())
+    assert MARK.encode() in b"".join(path.read_bytes() for path in left.rglob("*") if path.is_file())
+    assert not list(watched.temp.iterdir())
+
+    assert watched.run() == 0
+    assert not left.exists()
+    watched.check()
+
+
+def test_an_encrypted_evaluation_writes_no_text_that_can_be_read(watched):
+    pytest.importorskip("sqlcipher3", reason="the extra `encrypted` is not installed")
+    desk = watched.desk
+    marked_letters(desk, 2)
+    desk.write("gold.jsonl", LABELS).chmod(0o600)
+    desk.write("key", "a key").chmod(0o600)
+    desk.write("prompts/tone.toml", (desk.path / "prompts/tone.toml").read_text() + EXAMPLES.replace(MARK, "He"))
+
+    options = ("--labels", "gold.jsonl", "--db", "night.db", "--examples", "--model", "scripted", "--key-from", "key")
+    assert watched.call("eval", "tone", *options, code=KILLED_WHEN_SCORED) == -signal.SIGKILL
+
+    assert list(desk.path.glob(".night.db*/all/night.db"))
+    assert not [path for path in watched.written() if path.is_file() and MARK.encode() in path.read_bytes()]
+
+
+def test_an_export_that_is_killed_leaves_nothing_of_what_it_had_written(watched):
+    marked_letters(watched.desk, 3)
+    assert watched.run() == 0
+    options = ("export", "tone", "--db", "night.db", "-f", "langextract", "-o", "out.jsonl")
+
+    assert watched.call(*options, code=KILLED_WHILE_WRITING) == -signal.SIGKILL
+    watched.check()
+    assert not list(watched.desk.path.glob("*out.jsonl*"))
+
+    assert watched.call(*options) == 0
+    out = watched.desk.path / "out.jsonl"
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert MARK in out.read_text()
+    out.unlink()
+    watched.check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_watching_leaves_nothing_behind_but_the_database(watched, number):
+    marked_letters(watched.desk, 3)
+    process = watched.start("watch", "tone", "docs", "--db", "night.db", "--model", "scripted", "--settle", "0.2")
+    deadline = time.monotonic() + 200
+    rows = 0
+    while rows < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        try:
+            rows = watched.desk.sql("SELECT count(*) FROM tone")[0][0]
+        except sqlite3.Error:  # not there yet
+            continue
+    process.send_signal(number)
+    watched.said += b"".join(process.communicate(timeout=100)) + b"-"
+
+    assert rows == 3, watched.said.decode()
     watched.check()
