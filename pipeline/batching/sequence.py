@@ -1,4 +1,4 @@
-"""One answer on its way: WAITING -> PREFILL -> DECODE (-> RANK -> DECODE ...) -> DONE. Only the loop changes it."""
+"""One answer on its way: PREFILL -> DECODE (-> RANK -> DECODE ...) -> DONE. Only the loop changes it."""
 
 from __future__ import annotations
 

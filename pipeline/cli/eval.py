@@ -131,9 +131,7 @@ def _read(store: Store, task: Task, gold: Sequence[Gold], files: dict[str, Path]
     from pipeline.evaluation import evaluate as score
     from pipeline.evaluation import value_types
 
-    if task.name not in store.tasks():
-        known = ", ".join(store.tasks()) or "none yet"
-        raise UserError(f"The database holds no task {task.name!r}.", hint=f"Its tasks: {known}.")
+    store.require_task(task.name)
     by_document = {record.document: record for record in store.records(task.name)}
     shown = {example.text for example in task.examples}
     scored, records, left_out = [], {}, Counter[str]()

@@ -40,11 +40,11 @@ def explain(
         if not known.paths:
             known = store.explain(file, recipes)  # perhaps a sha256
         if not known.paths:
-            there = "The next run over its folder reads it." if Path(file).is_file() else "Check the path."
-            screen.out(f"No run into this database has seen {screen.safe(file)}. {there}")
+            screen.out(f"No run into this database has seen {screen.safe(file)}. {_unseen(Path(file))}")
             return
-        screen.out(screen.styled(known.paths[0], "bold"))
-        for other in known.paths[1:]:
+        asked, *others = sorted(known.paths, key=lambda other: other != path)  # what was asked about comes first
+        screen.out(screen.styled(asked, "bold"))
+        for other in others:
             screen.out(f"  the same bytes: {screen.safe(other)}")
         screen.out(f"  document: {known.document or 'could not be read'}")
         differs = _on_disk(store, path) if path in known.paths else []
@@ -56,7 +56,8 @@ def explain(
         marks = {v.task: store.marks(v.task, v.row) for v in known.verdicts if v.row is not None}
     for verdict in known.verdicts:
         row = f" Row {verdict.row} of table {verdict.task}." if verdict.row is not None else ""
-        reason = "Its row is of the file as it was." if differs and verdict.state == "done" else verdict.reason
+        outdated = differs and not others and verdict.state == "done"
+        reason = "Its row is of the file as it was." if outdated else verdict.reason
         screen.out(f"  {screen.styled(verdict.task, 'bold')}: {verdict.state}. {screen.safe(reason)}{row}")
         if marks.get(verdict.task):
             screen.out(f"    marked: {screen.safe(marks[verdict.task])}")
@@ -66,6 +67,13 @@ def explain(
         screen.out(f"  failed ({failed.failure.stage}): {screen.safe(failed.failure.message)}")
         if failed.failure.hint:
             screen.out(f"    {screen.safe(failed.failure.hint)}")
+
+
+def _unseen(file: Path) -> str:
+    """What to do about a path that no run has seen."""
+    if file.is_dir():
+        return "It is a folder: name a file in it, or look at `nightdesk status`."
+    return "The next run over its folder reads it." if file.is_file() else "Check the path."
 
 
 def _next_recipes(store: Store) -> dict[str, dict[str, str]] | None:

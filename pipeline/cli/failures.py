@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.store import Failed
 
 _MOST_NAMED = 3  # files that hold the same bytes
+_LONG = 160  # characters: the next step of an unknown suffix names all that are read
 
 
 def failures(
@@ -34,6 +35,8 @@ def failures(
 
     database = options.database(db)
     with Store.open(database, write=False, key=key(key_from, database)) as store:
+        if task is not None:
+            store.require_task(task)
         if as_json:
             kept = [
                 {
@@ -47,8 +50,9 @@ def failures(
             screen.out(json.dumps(kept, ensure_ascii=False, indent=2))
             return
         count = 0
+        hints: set[str] = set()
         for failed in store.failures(task):
-            _show(failed, [] if failed.failure.work_key else store.same_bytes(failed.failure))
+            _show(failed, [] if failed.failure.work_key else store.same_bytes(failed.failure), hints)
             count += 1
     if count:
         screen.out("", f"{screen.counted(count, 'failure')}. `nightdesk retry` lets them be tried again.")
@@ -56,7 +60,8 @@ def failures(
         screen.out("No failures.")
 
 
-def _show(failed: Failed, same: list[str]) -> None:
+def _show(failed: Failed, same: list[str], hints: set[str]) -> None:
+    """Print one failure. A long next step is said once: `hints` are those that were said."""
     failure = failed.failure
     where = f"{failure.task}, {failure.stage}" if failure.task else failure.stage
     screen.out(
@@ -64,7 +69,9 @@ def _show(failed: Failed, same: list[str]) -> None:
         f"  {screen.safe(f'{where}: {failure.message}')}  [{failure.error}, {_tried(failed.tries)}]",
     )
     if failure.hint:
-        screen.out(f"  {screen.safe(failure.hint)}")
+        again = failure.hint in hints and len(failure.hint) > _LONG
+        screen.out("  The next step is the one above." if again else f"  {screen.safe(failure.hint)}")
+        hints.add(failure.hint)
     if same:
         more = f" and {len(same) - _MOST_NAMED:,} more" if len(same) > _MOST_NAMED else ""
         screen.out(f"  The same bytes: {screen.safe(', '.join(same[:_MOST_NAMED]))}{more}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,6 +54,11 @@ def from_command_line(task: str, inputs: Sequence[Path], database: Path | None, 
             f"No files or folders were named for the task {task}.",
             hint=f"Name them: nightdesk run {task} FOLDER. A job file ends in .toml.",
         )
+    if task.endswith(".toml") and "tasks" in _tables(Path(task)):
+        raise JobError(
+            f"{task} is a job file, which names its own inputs.",
+            hint=f"Leave out {shlex.quote(str(inputs[0]))}, or add it to the file.",
+        )
     for path in inputs:
         _require(path, "")
     data: dict[str, Any] = {
@@ -76,6 +82,14 @@ def from_file(file: Path, database: Path | None, given: Given) -> Job:
         data["database"] = str(database.absolute())
     job = _job(data, given, str(file), source)
     return _seen_from(file, source, job, given)
+
+
+def _tables(file: Path) -> dict[str, Any]:
+    """What a TOML file holds; nothing where it is none: who loads it as a task says why."""
+    try:
+        return _read(file)[1]
+    except JobError:
+        return {}
 
 
 def _read(file: Path) -> tuple[str, dict[str, Any]]:
@@ -171,7 +185,7 @@ def _explained(error: pydantic.ValidationError, name: str, source: str, flags: G
         return JobError(f"{_where(name, source, place)}: there is no key `{place[-1]}`.", hint=hint)
     what = _PLAIN.get(first["type"]) or _said(first["msg"])
     if flag is not None:
-        return JobError(f"--{flag[-1]}: {what}.", hint="See `nightdesk run --help`.")
+        return JobError(f"--{str(flag[-1]).replace('_', '-')}: {what}.", hint="See `nightdesk run --help`.")
     key = ".".join(str(step + 1 if isinstance(step, int) else step) for step in place)
     colon = "" if what == _PLAIN["missing"] else ":"
     return JobError(f"{_where(name, source, place)}: key `{key}`{colon} {what}.", hint="See `nightdesk help running`.")

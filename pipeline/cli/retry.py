@@ -35,6 +35,8 @@ def retry(
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
     subjects = [options.absolute(file) for file in files] if files else None
     with Store.open(database, key=key(key_from, database)) as store:
+        if task is not None:
+            store.require_task(task)
         count = store.retry(task=task, subjects=subjects)
     if files and not count:
         named = screen.listed([str(file) for file in files], "or")

@@ -121,7 +121,9 @@ def _documents(tally: Tally) -> Iterator[str]:
         yield from _doubts(name, task)
     if tally.unread:
         yield f"{counted(len(tally.unread), 'file')} could not be read."
-    if not any(task.done or task.failed for task in tally.tasks.values()) and not tally.failures:
+    if not tally.found:
+        yield "No file was found in the inputs. Hidden files are skipped."
+    elif not any(task.done or task.failed for task in tally.tasks.values()) and not tally.failures:
         yield "Nothing was left to do."
 
 
@@ -143,7 +145,9 @@ def _planned(tally: Tally, summary: Summary) -> Iterator[str]:
     yield from _other_way(plans)
     if tally.unread:
         yield f"{counted(len(tally.unread), 'file')} could not be read."
-    if not summary.left:
+    if not tally.found:
+        yield "No file was found in the inputs. Hidden files are skipped."
+    elif not summary.left:
         yield "Nothing is left to do."
     elif summary.expected_seconds is None:
         yield "Expected time: not known before this database has seen a run with this model."
@@ -176,7 +180,10 @@ def _next(tally: Tally, job: Job) -> Iterator[str]:
     yield ""
     yield f"Results: {safe(database)}, {'table' if len(tally.tasks) == 1 else 'tables'} {listed([*tally.tasks])}"
     first = next(iter(tally.tasks))
-    yield f"  sqlite-utils rows {safe(database)} {first}"
+    if job.key_from is None:
+        yield f"  sqlite-utils rows {safe(database)} {first}"
+    else:  # which sqlite-utils cannot open
+        database += f" --key-from {shlex.quote(job.key_from)}"
     yield f"  nightdesk export {first} --db {safe(database)} --format csv"
     if any(task.incomplete for task in tally.tasks.values()):
         yield f"Why a row is incomplete: nightdesk explain FILE --db {safe(database)}"

@@ -108,19 +108,15 @@ def watch(
 def _files(job: Job) -> dict[Path, State]:
     """What lies in the job's inputs, as it is now. What a run writes is no arrival."""
     from pipeline import readers
+    from pipeline.run.surroundings import written
 
-    database, written = job.database.resolve(), {file.resolve() for file in job.summary}
     found = {}
     for entry in job.tasks:
-        for path in readers.walk(entry.inputs):
+        for path in readers.walk(entry.inputs, written(job)):
             try:
                 facts = path.stat()
             except OSError:
                 continue  # it was taken away between the two; or `run` will say what it is
-            if (
-                path.parent.resolve() == database.parent and path.name.startswith(database.name)
-            ) or path.resolve() in written:
-                continue
             found[path] = (facts.st_size, facts.st_mtime_ns)
     return found
 

@@ -55,8 +55,10 @@ def load_fields(path: Path) -> dict[str, ValueType]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text.", hint="Check the path of the labels.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.", hint="Check the path of the labels.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 text.") from error
 
 
 def _json(text: str, where: str) -> object:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import JobError
 
 
-def walk(inputs: Sequence[Path]) -> Iterator[Path]:
+def walk(inputs: Sequence[Path], without: Collection[Path] = ()) -> Iterator[Path]:
     """All regular files, in the order of the inputs and sorted within a folder; each input is checked first.
 
     Folders recurse. Hidden files and folders are skipped below an input, not when they are named themselves.
     Links are followed; a folder that leads back into itself is entered once. What may not be looked at, and a link
     to nothing, is given as it is: reading it fails, and the failure is seen. Mails that are still being delivered (the
-    folder `tmp` of a maildir) are left alone. Raises JobError for an input that is not there.
+    folder `tmp` of a maildir) are left alone, and so are the files of `without`, under any path that leads to them by
+    a name of theirs. Raises JobError for an input that is not there.
     """
     for given in inputs:
         if not given.exists():
             raise JobError(f"{given} does not exist", hint="Check the spelling, and the folder you started in.")
+    left_out = {path.resolve() for path in without}
+    names = {path.name for path in (*without, *left_out)}  # looked at first: resolving 100,000 paths takes time
     for given in inputs:
-        if given.is_dir():
-            yield from _folder(given)
-        elif given.is_file():
-            yield given
+        for path in _folder(given) if given.is_dir() else [given] if given.is_file() else []:
+            if path.name not in names or path.resolve() not in left_out:
+                yield path
 
 
 def _folder(top: Path) -> Iterator[Path]:

@@ -51,6 +51,7 @@ from pipeline.run.model import Model, machine, open_model
 from pipeline.run.night import NightsEnd
 from pipeline.run.scans import Scans
 from pipeline.run.served import RememberedModel, open_for
+from pipeline.run.surroundings import written
 from pipeline.run.texts import Texts
 from pipeline.schema import any_extractive
 from pipeline.store import RunEnd, RunInfo, Store
@@ -103,7 +104,7 @@ def run(
         reading = ReadOptions(job.password, scans=job.ocr != "off", changes=job.changes)
         scans = Scans(store, run_id, wanted=_ocr(job, tasks.values()), workers=machine().cores)
         with closing(Texts(store, scans, reading)) as texts:
-            intake = Intake(store, texts, scans, run_id, options=reading, workers=machine().cores)
+            intake = Intake(store, texts, scans, run_id, options=reading, workers=machine().cores, written=written(job))
             yield from _Run(job, store, texts, intake, run_id, model, builders, inputs, end).story(dry_run)
 
 

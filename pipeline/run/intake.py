@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -35,10 +35,18 @@ _PAGES_AT_ONCE = 200  # scanned pages that wait for each other before they are r
 
 
 class Intake:
-    """One run's reading. `ocr` is that of `config.Job`."""
+    """One run's reading. `written` are the files that the run itself writes: no documents, wherever they lie."""
 
     def __init__(
-        self, store: Store, texts: Texts, scans: Scans, run_id: int, *, options: ReadOptions, workers: int
+        self,
+        store: Store,
+        texts: Texts,
+        scans: Scans,
+        run_id: int,
+        *,
+        options: ReadOptions,
+        workers: int,
+        written: Collection[Path],
     ) -> None:
         self._store = store
         self._texts = texts
@@ -47,6 +55,7 @@ class Intake:
         self._workers = workers
         self._run_id = run_id
         self._options = options
+        self._written = written
 
     def look(self, tasks: Sequence[tuple[str, Sequence[Path]]], limit: int | None) -> Iterator[Event]:
         """Bring the ledger up to date, link files to tasks, and read what must be read.
@@ -57,7 +66,7 @@ class Intake:
         closed: list[str] = []  # what could not be looked into; nothing below is taken for gone
         found = files = unchanged = 0
         for task, inputs in tasks:
-            paths: Iterable[Path] = readers.walk(inputs)
+            paths: Iterable[Path] = readers.walk(inputs, self._written)
             if limit is not None:
                 everything = list(paths)
                 found += len(everything)

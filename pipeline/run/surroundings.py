@@ -1,8 +1,11 @@
-"""Where a database lies: is its folder copied to other machines by a program that synchronises folders?"""
+"""Where a run writes, and whether a program that synchronises folders copies that to other machines."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from pipeline.config import Job
+from pipeline.store import files_of
 
 _MARKERS = {
     ".dropbox": "Dropbox",
@@ -28,6 +31,11 @@ _NAMES = {
     "icloud": "iCloud",
 }
 """How these folders are called; `OneDrive - Company`, `Dropbox (Personal)` and `OneDrive-Personal` too."""
+
+
+def written(job: Job) -> tuple[Path, ...]:
+    """The files that a run of the job writes: the database, what may lie beside it, the summaries."""
+    return (job.database, *files_of(job.database.resolve()), *job.summary)  # a link is not a second database
 
 
 def synchronised(file: Path) -> str | None:

@@ -64,9 +64,7 @@ def export(
     """
     if format not in formats():
         raise UserError(f"There is no format {format!r}.", hint=f"Formats are {', '.join(formats())}.")
-    if task not in store.tasks():
-        known = ", ".join(store.tasks()) or "none yet"
-        raise UserError(f"The database holds no task {task!r}.", hint=f"Its tasks: {known}.")
+    store.require_task(task)
     tables = store.tables(task)
     sink = cast(Sink, importlib.import_module(f"{__name__}.{format}"))
     only_evidence = table == EVIDENCE and _named(tables, EVIDENCE) is None

@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from pipeline.store.connection import connect
 from pipeline.store.documents import MAX_TRIES, Documents, as_kept
+from pipeline.store.driver import files_of
 from pipeline.store.failures import Failed, Failures
 from pipeline.store.files import FileRow, Files
 from pipeline.store.lock import Lock
@@ -62,6 +63,7 @@ __all__ = [
     "Verdict",
     "Work",
     "as_kept",
+    "files_of",
     "recipe_id",
     "scratch",
     "work_key",

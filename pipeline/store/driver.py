@@ -10,6 +10,7 @@ import errno
 import functools
 import importlib
 import os
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -106,6 +107,11 @@ def _wrong_key(path: Path) -> StoreError:
     )
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The database's file and what may lie beside it: SQLite's files and our lock."""
+    return tuple(path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-journal", ".lock"))
+
+
 def is_plain(path: Path) -> bool:
     """Whether the file begins as a database does that is not encrypted."""
     with os_errors(path), path.open("rb") as file:
@@ -129,11 +135,12 @@ def os_errors(path: Path) -> Iterator[None]:
             raise _full(path) from error
         if error.errno == errno.ENOENT:
             raise StoreError(
-                f"The folder of {path} does not exist.", hint=f"Make it first: mkdir -p {path.parent}"
+                f"The folder of {path} does not exist.", hint=f"Make it first: mkdir -p {shlex.quote(str(path.parent))}"
             ) from error
         if error.errno == errno.EISDIR:
             raise StoreError(
-                f"{path} is a folder, not a database.", hint=f"Name a file: --db {path / 'night.db'}"
+                f"{path} is a folder, not a database.",
+                hint=f"Name a file: --db {shlex.quote(str(path / 'night.db'))}",
             ) from error
         raise StoreError(
             f"{path} cannot be used: {error.strerror}.",

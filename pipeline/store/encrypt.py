@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from pipeline.errors import StoreError, StoreLocked
 from pipeline.store.connection import connect
-from pipeline.store.driver import driver, is_plain, os_errors
+from pipeline.store.driver import driver, files_of, is_plain, os_errors
 from pipeline.store.lock import Lock
 from pipeline.store.migrations import require_current
 
@@ -89,8 +89,8 @@ def _counts(db: Database, schema: str) -> dict[str, int]:
 
 def _remove(copy: Path) -> None:
     """The copy and what SQLite put beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+    for file in files_of(copy):
+        file.unlink(missing_ok=True)
 
 
 def _remember(folder: Path) -> None:

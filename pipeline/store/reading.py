@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.data import Completeness, Conflict, Evidence, Found, Record
+from pipeline.errors import UserError
 from pipeline.store.connection import PAGE, Part
 from pipeline.store.migrate_tables import quoted
 from pipeline.store.tables import Table
@@ -21,6 +22,13 @@ class Reading(Part):
     def tasks(self) -> tuple[str, ...]:
         """The tasks that ever ran into this database, by name."""
         return tuple(name for (name,) in self._all("SELECT DISTINCT name FROM _tasks ORDER BY name"))
+
+    def require_task(self, task: str) -> None:
+        """UserError, with the names that there are, for a task that never ran into this database."""
+        known = self.tasks()
+        if task not in known:
+            hint = f"Its tasks: {', '.join(known) or 'none yet'}."
+            raise UserError(f"The database holds no task {task!r}.", hint=hint)
 
     def tables(self, task: str) -> Table:
         """The task's tables as of the newest version of its schema. KeyError where it never ran."""

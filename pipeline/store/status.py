@@ -158,7 +158,7 @@ class Status(Reading):
         if whole or (cut and not is_open and not answered):
             again = any(f.tries < MAX_TRIES for f in whole or stuck)
             after = "The next run tries once more." if again else "Only `nightdesk retry` tries it again."
-            return Verdict(task, "failed", f"It failed. {after}", row=row)
+            return Verdict(task, "failed", after, row=row)
         if record is not None:
             changed = _changed(json.loads(record[3]), parts)
             return Verdict(task, "changed", f"Changed since: {', '.join(changed)}.", changed, row)

@@ -45,7 +45,9 @@ def test_every_command_works_on_it_and_the_key_is_kept_nowhere(safe):
         assert done.code == 0, done.err
         return done.out
 
-    call("run", "tone", "docs", "--model", "scripted")
+    said = call("run", "tone", "docs", "--model", "scripted")
+    assert "nightdesk export tone --db night.db --key-from night.key" in said
+    assert "sqlite-utils" not in said
     readable(safe)
     assert "tone" in call("status")
     assert "No failures" in call("failures")

@@ -250,3 +250,50 @@ def test_output_in_a_pipe_has_no_control_characters(place):
     assert process.returncode == 3
     assert not CONTROL.search(out + err)
     assert r"\x1b[2Jname.txt" in err
+
+
+def test_inputs_without_a_file_are_said(place):
+    for more in ((), ("--dry-run",)):
+        result = place.run(*more)
+
+        assert result.code == 0
+        assert "No file was found in the inputs." in result.out
+        assert "othing" not in result.out
+
+
+def test_what_a_run_writes_into_its_inputs_is_no_document(place):
+    place.documents(1)
+    (place.path / "link.db").symlink_to("docs/night.db")
+
+    for database in ("docs/night.db", "docs/night.db", "link.db"):
+        ran = place.call(
+            *("run", "tone", "docs", "--db", database, "--model", "scripted", "--summary", "docs/night.md")
+        )
+
+        assert ran.code == 0, ran.out
+        assert "1 document: " in ran.out
+
+
+def test_a_job_file_with_inputs_beside_it_is_said_to_be_one(place):
+    place.documents(1)
+    place.write("night.toml", '[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n')
+
+    result = place.call("run", "night.toml", "docs")
+
+    assert result.code == 2
+    assert "night.toml is a job file, which names its own inputs." in result.err
+
+
+def test_a_wrong_value_names_the_option_as_it_is_written(place):
+    place.documents(1)
+
+    assert "--max-duration: expected" in place.run("--max-duration", "tomorrow").err
+
+
+def test_a_path_in_a_next_step_can_be_pasted(place):
+    place.documents(1)
+
+    result = place.call("run", "tone", "docs", "--db", "my files/night.db", "--model", "scripted")
+
+    assert result.code == 5
+    assert "mkdir -p 'my files'" in result.err

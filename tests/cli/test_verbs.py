@@ -227,3 +227,40 @@ def test_explain_says_how_tracked_changes_were_read(place):
     place.call("run", "tone", "docs/0000.txt", "--db", "night.db", "--model", "scripted")
     said = place.call("explain", "docs/contract.docx", "--db", "night.db").out
     assert "The newest job says --changes final: its next run reads the file again." in said
+
+
+def test_a_misspelt_task_is_no_good_news(ran):
+    for verb in ("failures", "retry"):
+        result = ran.call(verb, "--task", "tune", "--db", "night.db")
+
+        assert (result.code, result.out) == (2, "")
+        assert "Its tasks: tone." in result.err
+
+
+def test_explain_speaks_of_the_file_that_was_named(place):
+    for name in ("a", "b"):
+        place.write(f"docs/{name}.txt", "The weather was fine.")
+    place.run()
+    (place.path / "docs/b.txt").unlink()
+
+    said = place.call("explain", "docs/b.txt", "--db", "night.db").out.splitlines()
+
+    assert said[0].endswith("docs/b.txt")
+    assert said[1].endswith("the same bytes: " + str(place.path / "docs/a.txt"))
+    assert "The file is gone" in "".join(said)
+    assert "Its row is up to date." in said[-1]
+
+
+def test_explain_of_a_folder_says_so(ran):
+    assert "It is a folder" in ran.call("explain", "docs", "--db", "night.db").out
+
+
+def test_a_long_next_step_is_said_once(place):
+    for name in ("a.xyz", "b.xyz"):
+        place.write(f"docs/{name}", name)
+    place.run()
+
+    out = place.call("failures", "--db", "night.db").out
+
+    assert out.count("These are read:") == 1
+    assert out.count("The next step is the one above.") == 1

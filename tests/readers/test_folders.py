@@ -87,3 +87,12 @@ def test_what_is_still_being_delivered_to_a_maildir_is_left_alone(tmp_path):
 
     assert found(tmp_path) == ["Mail/cur/1", "Mail/new/2", "other/cur/5", "other/tmp/4"]
     assert found(tmp_path, tmp_path / "Mail/tmp") == ["Mail/tmp/3"]
+
+
+def test_files_to_leave_out_are_left_out_by_any_name_that_is_theirs(tmp_path):
+    make(tmp_path, "a/night.db", "b/night.db", "a/x.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "a/night.db")
+
+    left = walk([tmp_path, tmp_path / "a/night.db"], without=[tmp_path / "link"])
+
+    assert [str(path.relative_to(tmp_path)) for path in left] == ["a/x.txt", "b/night.db"]

@@ -90,10 +90,10 @@ def test_a_failure_says_whether_it_will_be_tried_again(store, night):
     night.look({"/in/a": "a"})
     failure = Failure("/in/a", "read", "encrypted", "no", document=store.file("/in/a").sha256)
     store.save_failure(night.run, failure)
-    assert told(store, "/in/a") == ("failed", "It failed. The next run tries once more.")
+    assert told(store, "/in/a") == ("failed", "The next run tries once more.")
 
     store.save_failure(night.run, failure)
-    assert told(store, "/in/a") == ("failed", "It failed. Only `nightdesk retry` tries it again.")
+    assert told(store, "/in/a") == ("failed", "Only `nightdesk retry` tries it again.")
     assert [kept.failure for kept in store.explain("/in/a").failures] == [failure]
 
 
