@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -16,7 +17,9 @@ from jsonschema.exceptions import ValidationError, best_match
 from pipeline.errors import AnswerError, SchemaError
 from pipeline.schema.folding import fold
 from pipeline.schema.loading import TaskSchema
-from pipeline.schema.nodes import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text
+from pipeline.schema.nodes import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Number, Object, Text
+
+_LARGEST_WHOLE = 2**63  # SQLite's integers have 64 bits
 
 
 def render(schema: TaskSchema, values: Mapping[str, object]) -> str:
@@ -40,7 +43,24 @@ def parse(schema: TaskSchema, text: str) -> dict[str, object]:
     broken = best_match(_validator(schema.json_schema).iter_errors(values))
     if broken is not None:
         raise AnswerError(f"{_said(broken)}.", hint="See the raw answer.")
+    check_numbers(schema.root, values, "")
     return dict(values)
+
+
+def check_numbers(node: Node, value: object, path: str) -> None:
+    """AnswerError for a number that no column can hold: JSON's have no bounds, and small models write long ones."""
+    match node, value:
+        case Number(), int() | float():
+            held = -_LARGEST_WHOLE <= value < _LARGEST_WHOLE if node.integer else abs(value) <= sys.float_info.max
+            if not held:
+                hint = "Give the field bounds in the schema, or make it a string."
+                raise AnswerError(f"{path} is a number beyond what a table can hold.", hint=hint)
+        case List(), list():
+            for i, item in enumerate(value):
+                check_numbers(node.items, item, f"{path}[{i}]")
+        case Object(), dict():
+            for field in node.fields:
+                check_numbers(field.node, value.get(field.name), join(path, field.name))
 
 
 def check_example(schema: TaskSchema, values: Mapping[str, object], source_text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.errors import AnswerError, SchemaError
-from pipeline.schema.answers import dumps, join
+from pipeline.schema.answers import check_numbers, dumps, join
 from pipeline.schema.loading import TaskSchema
 from pipeline.schema.nodes import (
     ITEM_SEPARATOR,
@@ -48,6 +48,7 @@ def close(schema: TaskSchema, prefix: str) -> Closed:
     text, values, _ = reader.fields(schema.root, "")
     if reader.position != len(prefix):
         raise AnswerError("The answer goes on behind its end.", hint="See the raw answer.")
+    check_numbers(schema.root, values, "")
     return Closed(text, values, tuple(reader.cut))
 
 

@@ -296,4 +296,4 @@ def test_a_path_in_a_next_step_can_be_pasted(place):
     result = place.call("run", "tone", "docs", "--db", "my files/night.db", "--model", "scripted")
 
     assert result.code == 5
-    assert "mkdir -p 'my files'" in result.err
+    assert f"mkdir -p '{place.path}/my files'" in result.err

@@ -204,9 +204,10 @@ def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
 
 
 class Refusing:
-    """An engine that cannot answer about some texts."""
+    """An engine that cannot answer about some texts, or answers as it is told."""
 
     words = b"#refuse#"
+    answer: bytes | None = None
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -223,7 +224,9 @@ class Refusing:
                 self.asked += 1
                 text = bytes(t for segment in prompt.segments for t in segment.tokens if t < 256)
                 if self.words in text:
-                    refused.append(Completion(prompt.work_key, (), (), (), (), Counts(), Stop.GRAMMAR))
+                    tokens, rows = tuple(self.answer or b""), (0.0,) * len(self.answer or b"")
+                    stop = Stop.GRAMMAR if self.answer is None else Stop.END
+                    refused.append(Completion(prompt.work_key, tokens, rows, rows, rows, Counts(), stop))
                 else:
                     yield prompt
 
@@ -243,3 +246,9 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> list[Refusing]:
 
     monkeypatch.setattr(EngineSpec, "build", wrapped)
     return started
+
+
+@pytest.fixture
+def answering(refusing: list[Refusing], monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Says how texts with `#refuse#` are answered."""
+    return lambda answer: monkeypatch.setattr(Refusing, "answer", answer)

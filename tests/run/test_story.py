@@ -471,6 +471,21 @@ def test_a_document_whose_chunk_failed_is_incomplete_until_that_is_answered(nigh
     assert nights.count("_failures") == 0
 
 
+@pytest.mark.parametrize("number", ["1e999", "1" + "0" * 20])
+def test_a_number_that_no_column_holds_costs_its_own_document_only(nights, answering, number):
+    answering(f'{{"n": {number}}}'.encode())
+    kind = "integer" if number.isdigit() else "number"
+    schema = f'{{"type": "object", "properties": {{"n": {{"type": "{kind}"}}}}, "required": ["n"]}}'
+    nights.task("counts", schema=schema, examples="")
+    nights.write("a.txt", "A letter #refuse# of doom.")
+    nights.write("b.txt", "A letter.")
+
+    outcome = nights.run(tasks=("counts",))
+
+    assert [f.failure.message for f in outcome.failures] == ["n is a number beyond what a table can hold."]
+    assert nights.sql("SELECT file FROM counts WHERE state = 'complete'") == [(str(nights.path / "docs/b.txt"),)]
+
+
 def test_a_failed_answer_is_tried_twice_and_then_after_retry(nights, refusing):
     nights.write("a.txt", "A letter #refuse# of doom.")
     nights.write("b.txt", "A letter.")

@@ -9,7 +9,19 @@ from textwrap import dedent
 import pytest
 
 from pipeline.errors import AnswerError, SchemaError
-from pipeline.schema import Choice, Extractive, List, Number, Object, TaskSchema, Text, check_example, parse, render
+from pipeline.schema import (
+    Choice,
+    Extractive,
+    List,
+    Number,
+    Object,
+    TaskSchema,
+    Text,
+    check_example,
+    close,
+    parse,
+    render,
+)
 
 PYTHON = dedent(
     """
@@ -275,3 +287,23 @@ def test_a_bad_answer_is_an_answer_error_that_quotes_nothing(text):
     with pytest.raises(AnswerError) as error:
         parse(SHOP, text)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(("integer", "number"), [(True, str(2**63)), (False, "1e999"), (False, "1" + "0" * 400)])
+@pytest.mark.parametrize("form", ['{"n": %s, "l": []}', '{"n": 1, "l": [%s]}'])
+def test_a_number_that_no_column_holds_is_an_answer_error_that_names_the_field(integer, number, form):
+    schema = TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {
+                "n": {"type": "integer" if integer else "number"},
+                "l": {"type": "array", "items": {"type": "integer" if integer else "number"}},
+            },
+            "required": ["n", "l"],
+        }
+    )
+
+    for read in (parse, close):
+        with pytest.raises(AnswerError, match=r"^(n|l\[0\]) is a number beyond"):
+            read(schema, form % number)
+    assert parse(schema, form % str(2**63 - 1))
