@@ -316,7 +316,7 @@ class Failure:
     """One document or work item that could not be done. Contains no document text."""
 
     subject: str  # a path, or "<path> chunk 3"
-    stage: str  # read, prompt, decode, answer
+    stage: str  # read, chunk, prompt, decode, answer
     error: str  # a stable word: "encrypted", "PromptTooLong"
     message: str
     hint: str = ""

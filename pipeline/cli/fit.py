@@ -224,11 +224,14 @@ def _table(tasks: list[str], here: Machine) -> int:
     from pipeline.models.inspect import short_count
     from pipeline.models.memory import estimate
     from pipeline.models.shelf import shelf
+    from pipeline.prompting import load_task
 
     models = [(found, header) for found in shelf() if (header := _whole(found.path)) is not None]
     models.sort(key=lambda pair: (-pair[1].parameters, -pair[1].tensor_bytes))
     if not models:
-        screen.out("No models were found; `nightdesk models` says where they are looked for.")
+        for name in tasks:  # a wrong name is said here too
+            load_task(name)
+        screen.out("No models were found; `nightdesk models` says where they are looked for. Or name one with --model.")
         return 0
     rows, best = [], ""
     for found, header in models:

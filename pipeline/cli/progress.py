@@ -76,7 +76,8 @@ class Progress:
             case Failed(failure=failure):
                 self._failures += 1
                 if self._failures <= _FAILURES_SHOWN and not self._quiet:
-                    self._say(f"{screen.styled('failed:', 'yellow', sys.stderr)} {screen.safe(failure.message)}")
+                    said = failure.message if failure.stage == "read" else f"{failure.subject}: {failure.message}"
+                    self._say(f"{screen.styled('failed:', 'yellow', sys.stderr)} {screen.safe(said)}")
                 elif self._failures == _FAILURES_SHOWN + 1:
                     self._say("More failures are not shown here; `nightdesk failures` lists them.")
 

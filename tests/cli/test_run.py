@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from pipeline.cli.progress import Progress
+from pipeline.data import Failure
+from pipeline.run.events import Failed
+
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
@@ -297,3 +301,11 @@ def test_a_path_in_a_next_step_can_be_pasted(place):
 
     assert result.code == 5
     assert f"mkdir -p '{place.path}/my files'" in result.err
+
+
+def test_a_failure_is_told_with_its_file(capsys):
+    bad = Failure("/in/a.txt chunk 1", "answer", "AnswerError", "n is a number beyond what a table can hold.")
+    with Progress(quiet=False) as progress:
+        progress.show(Failed(bad, 1))
+
+    assert capsys.readouterr().err.endswith("/in/a.txt chunk 1: n is a number beyond what a table can hold.\n")

@@ -144,6 +144,7 @@ def test_an_empty_machine_is_told_where_to_put_models(
     assert call(["models"]) == 0
 
     assert "NIGHTDESK_MODELS" in capsys.readouterr().out
+    assert call(["fit", "nothing_of_this_name"]) == 2
 
 
 def test_inspect_says_what_a_file_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
