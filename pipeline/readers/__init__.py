@@ -13,7 +13,6 @@ import hashlib
 import importlib
 import pkgutil
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -181,9 +180,11 @@ def version(name: str) -> str:
 
 
 def versions() -> str:
-    """All readers in their versions, as a hash: it changes with the library of any, and when an extra or Tesseract is
-    installed; not with Tesseract's languages, for which it would have to be started."""
-    return fingerprint(shutil.which("tesseract"), *(version(f"a{suffix}") for suffix in suffixes()))[:16]
+    """All readers in their versions, as a hash: it changes with the library of any, and when an extra, Tesseract or a
+    language of it is installed."""
+    from pipeline.readers.ocr import tesseract  # which is made of this room
+
+    return fingerprint(*tesseract.installed(), *(version(f"a{suffix}") for suffix in suffixes()))[:16]
 
 
 @functools.cache

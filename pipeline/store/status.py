@@ -157,7 +157,11 @@ class Status(Reading):
         )
         if whole or (cut and not is_open and not answered):
             again = any(f.tries < MAX_TRIES for f in whole or stuck)
-            after = "The next run tries once more." if again else "Only `nightdesk retry` tries it again."
+            after = "The next run tries once more."
+            if not again and any(f.failure.stage == "read" for f in whole):
+                after = "A run that would read it otherwise tries it again, or `nightdesk retry`."
+            elif not again:
+                after = "Only `nightdesk retry` tries it again."
             return Verdict(task, "failed", after, row=row)
         if record is not None:
             changed = _changed(json.loads(record[3]), parts)

@@ -221,9 +221,16 @@ def test_a_format_that_is_not_read_names_the_way(name, cure):
     assert cure in caught.value.hint
 
 
-def test_the_versions_of_all_readers_change_when_tesseract_is_installed(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    before = readers.versions()
-    (tmp_path / "tesseract").touch(mode=0o755)
+def test_the_versions_of_all_readers_change_when_tesseract_or_a_language_of_it_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
+    languages = tmp_path / "share/tesseract-ocr/5/tessdata"
+    for folder in (tmp_path / "bin", languages):
+        folder.mkdir(parents=True)
+    without = readers.versions()
+    (tmp_path / "bin/tesseract").touch(mode=0o755)
+    with_none = readers.versions()
+    (languages / "por.traineddata").touch()
 
-    assert readers.versions() != before
+    assert len({without, with_none, readers.versions()}) == 3
+    assert readers.versions() == readers.versions()

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.errors import ReadError
 
@@ -83,6 +84,18 @@ def find() -> Tesseract | None:
         return None
     found = {line.strip() for line in listed if line.strip() and "/" not in line}
     return Tesseract(program, number[1], tuple(sorted(found - _NO_LANGUAGE)), "osd" in found)
+
+
+def installed() -> tuple[str, ...]:
+    """The program and its languages as files, without starting it. Empty where it is not there; languages that lie
+    neither where packages put them nor where TESSDATA_PREFIX says are not seen.
+    """
+    program = shutil.which("tesseract")
+    if program is None:
+        return ()
+    share, named = Path(program).parent.parent / "share", os.environ.get("TESSDATA_PREFIX")
+    folders = [Path(named)] if named else [*share.glob("tesseract-ocr/*/tessdata"), share / "tessdata"]
+    return program, *sorted(str(file) for folder in folders for file in folder.glob("*.traineddata"))
 
 
 def missing(name: str) -> ReadError:
