@@ -1,4 +1,4 @@
-"""The mixed folder: the same kind of receipts in other formats, each label in the text that the readers give."""
+"""Receipts in other formats (samples/mixed, samples/formats): each label in the text that the readers give."""
 
 import functools
 import json
@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import readers
 from pipeline.data import Document
 from pipeline.prompting import load_task
 from pipeline.readers import ReadOptions, ocr, read, read_file
+from pipeline.readers.folders import is_maildir
 from pipeline.run.scans import joined
 from pipeline.schema import fold
 from pipeline.store import OcrPage
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 SCANS = {"tide-pool-cafe.jpg", "weir-cycle-works.pdf"}
+PICTURES = {".png", ".tiff", ".webp", ".heic"}
 FOUND = ocr.find()
-LABELS = [json.loads(line) for line in (SAMPLES / "gold/mixed.jsonl").read_text("utf-8").splitlines()]
-
-
+LABELS, FORMATS = (
+    [json.loads(line) for line in (SAMPLES / "gold" / name).read_text("utf-8").splitlines()]
+    for name in ("mixed.jsonl", "formats.jsonl")
+)
 READABLE = [label for label in LABELS if FOUND or Path(label["file"]).name not in SCANS]
 
 
@@ -34,7 +38,7 @@ def scan(path: Path) -> Document:
 
 def document(label: dict) -> Document:
     path, *places = label["file"].split("!/")
-    if Path(path).name in SCANS:
+    if Path(path).name in SCANS or Path(path).suffix in PICTURES:
         return scan((SAMPLES / "gold" / path).resolve())
     found = read_file((SAMPLES / "gold" / path).resolve())
     for place in places:
@@ -43,19 +47,33 @@ def document(label: dict) -> Document:
     return found
 
 
-@pytest.mark.parametrize("label", LABELS, ids=lambda label: label["id"])
+@pytest.mark.parametrize("label", [*LABELS, *FORMATS], ids=lambda label: label["id"])
 def test_every_label_stands_in_its_document(label):
     text = fold(document(label).text).text
 
     assert not [value for value in label["fields"].values() if fold(value).text not in text]
 
 
-def test_every_file_of_the_mixed_folder_is_labelled_and_in_the_readme():
-    files = {path.name for path in (SAMPLES / "mixed").iterdir()}
+@pytest.mark.parametrize(("folder", "labels"), [("mixed", LABELS), ("formats", FORMATS)], ids=["mixed", "formats"])
+def test_every_file_of_a_folder_is_labelled_and_in_the_readme(folder, labels):
+    files = {str(path.relative_to(SAMPLES)) for path in readers.walk([SAMPLES / folder])}
     readme = (SAMPLES / "README.md").read_text("utf-8")
 
-    assert {Path(label["file"].partition("!/")[0]).name for label in LABELS} == files
-    assert all(f"| mixed/{name} |" in readme for name in files)
+    assert {label["file"].partition("!/")[0].removeprefix("../") for label in labels} == files
+    assert all(f"| {name} |" in readme for name in files)
+
+
+def test_every_format_has_a_sample():
+    files = [path for path in readers.walk([SAMPLES]) if path.suffix in readers.suffixes()]
+    pictures = {".png", ".jpg", ".tiff", ".webp", ".heic"}
+
+    assert {_reader(path.name) for path in files} == {_reader(f"a{suffix}") for suffix in readers.suffixes()}
+    assert {path.suffix for path in files} >= pictures | {".zip", ".tar", ".gz", ".7z", ".fodt", ".fods", ".fodp"}
+    assert any(is_maildir(folder) for folder in SAMPLES.rglob("*"))
+
+
+def _reader(name):
+    return readers.version(name).split()[0]
 
 
 def test_no_mixed_document_is_an_example():
@@ -72,4 +90,4 @@ def test_what_was_deleted_or_hidden_is_not_read():
 
 
 def test_every_mixed_document_is_small():
-    assert max(path.stat().st_size for path in (SAMPLES / "mixed").iterdir()) < 300_000
+    assert max(path.stat().st_size for path in readers.walk([SAMPLES / "mixed", SAMPLES / "formats"])) < 300_000
