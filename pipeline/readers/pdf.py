@@ -1,10 +1,10 @@
 """PDF, with pypdf: the text layer, page by page.
 
-Kept: the text of each page in the order in which the page draws it (two columns too: most producers draw
-column by column), pages with their numbers; behind it what was filled into the page's forms as `name: value` and
-notes as `[Comment: text]`; embedded files as attachments. Lost: pictures, drawings, positions. A page that cannot be
-read costs that page only, and so does one whose text layer is missing or garbage; `Page.note` says so, and OCR
-(`pipeline/readers/ocr`) reads the latter.
+Kept: the text of each page in the order in which the page draws it (two columns too: most producers draw column by
+column), but for the pages that `pdf_order` finds to be drawn otherwise; pages with their numbers; behind it what was
+filled into the page's forms as `name: value` and notes as `[Comment: text]`; embedded files as attachments. Lost:
+pictures, drawings, positions. A page that cannot be read costs that page only, and so does one whose text layer is
+missing or garbage; `Page.note` says so, and OCR (`pipeline/readers/ocr`) reads the latter.
 """
 
 from __future__ import annotations
@@ -14,18 +14,29 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 
 import pypdf
 from pypdf.generic import DictionaryObject
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import GARBAGE, NO_TEXT, SCANNED, PageText, Reading, ReadOptions, check_pages
+from pipeline.readers import (
+    GARBAGE,
+    NO_TEXT,
+    SCANNED,
+    PageText,
+    Reading,
+    ReadOptions,
+    check_pages,
+    extras,
+    pdf_order,
+)
 from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
 SUFFIXES = (".pdf",)
-VERSION = f"3 (pypdf {pypdf.__version__})"
+VERSION = f"4 (pypdf {pypdf.__version__}, {extras.installed('pypdfium2')})"
 
 UNREADABLE = "unreadable"
 
@@ -56,7 +67,8 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
         warnings.simplefilter("ignore")
         document, count = _open(content, name, options)
         check_pages(count, name)
-        pages = tuple(_page(document, index) for index in range(count))
+        with closing(pdf_order.Pages(content, options.passwords)) as drawn:
+            pages = tuple(_page(document, drawn, index) for index in range(count))
         attachments = tuple(_embedded(document, name))
     if not attachments and not any(page.text.strip() for page in pages):
         notes = {page.note for page in pages}
@@ -95,10 +107,11 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
     return document, count
 
 
-def _page(document: pypdf.PdfReader, index: int) -> PageText:
+def _page(document: pypdf.PdfReader, drawn: pdf_order.Pages, index: int) -> PageText:
     page = _layer(document, index)
+    ordered = drawn.ordered(index, page.text) if page.text else None
     filled = "\n".join(_filled_in(document, index)) if page.note != UNREADABLE else ""
-    text = "\n\n".join(piece for piece in (page.text, filled) if piece)
+    text = "\n\n".join(piece for piece in (ordered or page.text, filled) if piece)
     return PageText(text, page.note, places=((0, f"page {index + 1}"),))
 
 
