@@ -46,6 +46,7 @@ _CONVERT_TO = {
     **dict.fromkeys((".xlsb", ".numbers", ".wk1"), "xlsx"),
 }
 _UNPACK = frozenset((".rar", ".lz", ".zst", ".cab"))
+_TNEF = frozenset(("winmail.dat", "win.dat"))  # how Outlook packs a mail and its attachments for Outlook
 
 PAGE_BREAK = "\n\f"
 """Stands between two pages and belongs to neither."""
@@ -208,6 +209,8 @@ def _format_of(name: str) -> tuple[str, Format]:
         hint = f"Convert it first: `soffice --headless --convert-to {_CONVERT_TO[suffix]} FILE`."
     elif suffix in _UNPACK:
         hint = "Unpack it first, or pack it as .zip or .tar.gz."
+    elif suffix == ".tnef" or PurePosixPath(name).name.lower() in _TNEF:
+        hint = "Outlook packed attachments into it (TNEF): unpack it with the program tnef, or get the mail as .msg."
     what = f"files ending in {suffix} are not read" if suffix else "its name has no suffix"
     raise ReadError(f"{name}: {what}", code="unknown_format", hint=hint)
 

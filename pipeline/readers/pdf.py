@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pypdf
-from pypdf.generic import DictionaryObject
+from pypdf.generic import BooleanObject, DictionaryObject
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
@@ -67,6 +67,12 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
         warnings.simplefilter("ignore")
         document, count = _open(content, name, options)
         check_pages(count, name)
+        if _only_xfa(document):
+            raise ReadError(
+                f"{name} is an XFA form, whose pages only Adobe's programs draw",
+                code="unknown_format",
+                hint="Open it in Adobe Reader, and print it into a new PDF.",
+            )
         with closing(pdf_order.Pages(content, options.passwords)) as drawn:
             pages = tuple(_page(document, drawn, index) for index in range(count))
         attachments = tuple(_embedded(document, name))
@@ -105,6 +111,18 @@ def _open(content: bytes, name: str, options: ReadOptions) -> tuple[pypdf.PdfRea
     if count == 0:
         raise _broken(name, "it has no pages")
     return document, count
+
+
+def _only_xfa(document: pypdf.PdfReader) -> bool:
+    """Whether the pages are a stand-in ("Please wait ...") for a form that is drawn from XML (ISO 32000-1, 12.7.8)."""
+    try:
+        form = document.root_object["/AcroForm"].get_object()
+        stand_in = document.root_object.get("/NeedsRendering") == BooleanObject(value=True)
+        return stand_in and isinstance(form, DictionaryObject) and "/XFA" in form
+    except MemoryError:
+        raise
+    except Exception:  # pypdf raises whatever a broken file leads it into; the pages say more
+        return False
 
 
 def _page(document: pypdf.PdfReader, drawn: pdf_order.Pages, index: int) -> PageText:

@@ -211,7 +211,8 @@ def test_a_file_cut_anywhere_never_crashes(suffix, valid_files):
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"), [("a.wpd", "convert-to docx"), ("a.PPT", "pptx"), ("a.xlsb", "xlsx"), ("a.rar", "zip")]
+    ("name", "cure"),
+    [("a.wpd", "convert-to docx"), ("a.PPT", "pptx"), ("a.xlsb", "xlsx"), ("a.rar", "zip"), ("winmail.dat", "tnef")],
 )
 def test_a_format_that_is_not_read_names_the_way(name, cure):
     with pytest.raises(ReadError) as caught:

@@ -3,7 +3,7 @@ import logging
 
 import pypdf
 import pytest
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
+from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
 from pipeline import readers
 from pipeline.errors import ReadError
@@ -273,3 +273,19 @@ def test_a_form_that_is_its_own_parent_ends(make_pdf):
     content = with_annotations(make_pdf("Form"), field)
 
     assert readers.read(content, "a.pdf").text == "Form"
+
+
+def test_a_form_that_only_adobe_draws_is_no_page_that_says_please_wait(make_pdf):
+    def form(*, dynamic):
+        writer = pypdf.PdfWriter(clone_from=io.BytesIO(make_pdf("Please wait...")))
+        writer.root_object[NameObject("/AcroForm")] = name_object(XFA=ArrayObject())
+        writer.root_object[NameObject("/NeedsRendering")] = BooleanObject(dynamic)
+        out = io.BytesIO()
+        writer.write(out)
+        return out.getvalue()
+
+    error = refused(form(dynamic=True))
+
+    assert error.code == "unknown_format"
+    assert "XFA" in error.message
+    assert readers.read(form(dynamic=False), "a.pdf").text == "Please wait..."
