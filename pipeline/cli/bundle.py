@@ -30,7 +30,7 @@ def bundle(
       nightdesk bundle usb/nightdesk --verify
     """
     from pipeline.models.gguf import check_model
-    from pipeline.models.locate import find_model
+    from pipeline.models.locate import find_adapters, find_model
     from pipeline.run import bundle as bundles
 
     if verify:
@@ -48,7 +48,12 @@ def bundle(
             "Wheels are needed: name their folder with --wheels.",
             hint=f"In the folder of Nightdesk's sources: {bundles.WHEEL_COMMAND}",
         )
-    header = check_model(find_model(options.model(model)))
+    name = options.model(model)
+    header = check_model(find_model(name))
+    if find_adapters(name):
+        screen.note(
+            "The adapter that Ollama lays over this model is not packed: copy its file, and name it with --lora."
+        )
     screen.out(
         f"{screen.safe(str(folder))}: {_said(bundles.pack(folder, wheels, header.files))}",
         "INSTALL.txt there says how to go on. Keep the sha256 of the list apart from the bundle.",

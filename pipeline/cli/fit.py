@@ -72,11 +72,11 @@ def fit(
     from pipeline.models.adapter import check_adapter, total_bytes
     from pipeline.models.gate import gate
     from pipeline.models.gguf import check_model
-    from pipeline.models.locate import find_model
+    from pipeline.models.locate import find_adapters, find_model
 
     header = check_model(find_model(model))
     gate(header)
-    named = [Lora.model_validate(each) for each in lora or []]
+    named = [Lora(path=path) for path in find_adapters(model)] + [Lora.model_validate(each) for each in lora or []]
     laid_over = total_bytes([check_adapter(each.path, each.scale, header) for each in named])
     with dry_runs() as dry:
         return _one(header, _need(tasks or [], header), here, dry, replicas, laid_over)
@@ -131,7 +131,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
     `alone` measures without the `adapters`, which are bytes.
     """
     from pipeline.config import Shape
-    from pipeline.engines.shape import SLOTS, resolve, usable
+    from pipeline.engines.shape import SLOTS, in_main_memory, resolve, usable
     from pipeline.errors import ModelDoesNotFit
 
     measure = _with(adapters, alone)
@@ -149,6 +149,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
         Shape(slots=1, allow_swap=True), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
     )
     memory = measure(header, shown.sizes)
+    main = in_main_memory(header, shown.sizes, memory).of(shown.replicas)
     screen.out(screen.styled(str(header.path), "bold"))
     rows = [
         ("weights", _gib(memory.weights - adapters)),
@@ -159,6 +160,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
         *([("processes", f"{shown.replicas}: all but the mapped weights is each one's own")] if replicas > 1 else []),
         ("together", f"{_gib(memory.of(shown.replicas))}, {'by llama.cpp itself' if memory.exact else 'by formula'}"),
         ("free", f"{_gib(here.free_memory)}, of which {_gib(usable(here))} can be used without swapping"),
+        *([("CPU", f"{_gib(main)} of it stay in main memory")] if main < memory.of(shown.replicas) else []),
         *([("GPU", _on_gpu(shown.sizes.gpu_layers, here.free_vram))] if here.free_vram else []),
     ]
     for name, value in rows:
@@ -191,10 +193,11 @@ def _cures(
     from pipeline.models.shelf import shelf
 
     lines = ["close other programs; nothing changes"]
+    place, slower = "in the job's [engine.shape]", "half the speed on the CPU where we measured it"
     if tried(Shape(kv_type="q8_0")):
-        lines.append('kv_type = "q8_0" in the job\'s [engine.shape]: half the speed on a CPU')
+        lines.append(f'kv_type = "q8_0" {place}: {slower}')
     elif tried(Shape(kv_type="q4_0")):
-        lines.append('kv_type = "q4_0" in the job\'s [engine.shape]: half the speed on a CPU, and worse answers')
+        lines.append(f'kv_type = "q4_0" {place}: {slower}, and worse answers')
     others = [(each.name, whole) for each in shelf() if (whole := _whole(each.path)) is not None]
     smaller = [(n, h) for n, h in others if h.tensor_bytes < header.tensor_bytes and _fits(h, need, here)]
     with_them = less(here, adapters)

@@ -173,6 +173,7 @@ def _object(row: _Row) -> dict[str, object]:
     from pipeline.models.quantisation import quality
 
     facts: dict[str, object] = {"name": row.found.name, "path": str(row.found.path), "from": row.found.program}
+    facts |= {"adapters": [str(path) for path in row.found.adapters]} if row.found.adapters else {}
     if row.header is None:
         return facts | {"problem": row.problem}
     header = row.header
@@ -207,7 +208,7 @@ def _print(rows: list[_Row]) -> None:
             "yes" if row.header.chat_template else "no",
             "yes" if row.fits else "no",
             f"{'' if row.measured else '~'}{float(f'{row.speed:.2g}'):,g}" if row.fits else "",
-            row.found.program,
+            row.found.program + (" (with an adapter)" if row.found.adapters else ""),
         )
         for row in rows
         if row.header is not None

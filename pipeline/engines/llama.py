@@ -22,6 +22,7 @@ from llama_cpp import llama_grammar
 from pipeline.batching import Logits, Row
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
+from pipeline.models.gguf import read_header
 
 recent_log: collections.deque[str] = collections.deque(maxlen=40)
 
@@ -75,6 +76,8 @@ class Llama:
         llama_cpp.llama_backend_init()
         wanted = llama_cpp.llama_model_default_params()
         wanted.n_gpu_layers = sizes.gpu_layers if sizes.gpu_layers >= 0 else 1 << 16
+        if sizes.short_rope:
+            wanted.kv_overrides = _first_context(path, sizes.cells)
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), wanted)
         if not self._model:
             raise ModelFileError(
@@ -214,6 +217,19 @@ class Llama:
 
 def _view(array: np.ndarray, pointer: type) -> ctypes._Pointer:  # type: ignore[type-arg]
     return ctypes.cast(array.ctypes.data, pointer)
+
+
+def _first_context(path: Path, cells: int) -> ctypes.Array[llama_cpp.llama_model_kv_override]:
+    """The model's first context as at least this large, so that llama.cpp takes the short factors of LongRoPE.
+
+    It compares the pool with that context (ENGINE.md 1.1) and uses the key for nothing else but YaRN, which such models
+    do not have. A test holds the answers to those of a small pool.
+    """
+    overrides = (llama_cpp.llama_model_kv_override * 2)()  # an empty key ends the list
+    overrides[0].key = f"{read_header(path).architecture}.rope.scaling.original_context_length".encode()
+    overrides[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_INT
+    overrides[0].value.val_i64 = -(-cells // 256) * 256
+    return cast("ctypes.Array[llama_cpp.llama_model_kv_override]", overrides)
 
 
 def _last_error() -> str:

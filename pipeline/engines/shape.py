@@ -110,17 +110,21 @@ def resolve(
             kv_type=shape.kv_type,
             flash_attention=shape.flash_attention,
             gpu_layers=_gpu_layers(shape, header, machine, cells, replicas),
+            short_rope=allowed.first_context is not None and prefix + longest <= allowed.first_context,
         )
         return Resolved(slots, forks, fork_cells, sizes, replicas)
+
+    def needed(made: Resolved) -> int:
+        return in_main_memory(header, made.sizes, measure(header, made.sizes)).of(made.replicas)
 
     room = usable(machine)
     lowest = _padded(shape.context or least)
 
     def fitted(slots: int, replicas: int) -> Resolved | None:
         def fits(cells: int) -> bool:
-            return measure(header, made(slots, cells, replicas).sizes).of(replicas) <= room
+            return needed(made(slots, cells, replicas)) <= room
 
-        cells = _most(lowest, _pool(shape, least, fixed + slots * longest, allowed.most_cells), fits)
+        cells = _most(lowest, _padded(shape.context or fixed + slots * longest), fits)
         return None if cells is None else made(slots, cells, replicas)
 
     for replicas in range(shape.replicas, 0, -1):
@@ -131,21 +135,12 @@ def resolve(
             slots //= 2
     if shape.allow_swap:
         return made(shape.slots or 1, lowest)
-    need = measure(header, made(1, lowest).sizes).total
+    need = needed(made(1, lowest))
     raise ModelDoesNotFit(
         f"{header.path.name} and one prompt of this job need {need / 2**30:.1f} GiB; "
         f"{machine.free_memory / 2**30:.1f} GiB are free, and {RESERVE:.0%} of that is left to other programs.",
         hint="See what would fit: nightdesk fit TASK. With --allow-swap it runs anyway, very slowly.",
     )
-
-
-def _pool(shape: Shape, least: int, wanted: int, most: int | None) -> int:
-    """The cells to aim at. A model that changes above `most` stays below it, where one prompt fits there."""
-    if shape.context is not None:
-        return _padded(shape.context)
-    if most is not None and _padded(least) <= most:
-        return min(_padded(wanted), most // PADDING * PADDING)
-    return _padded(wanted)
 
 
 def _padded(cells: int) -> int:
@@ -164,6 +159,24 @@ def _most(low: int, high: int, fits: Callable[[int], bool]) -> int | None:
             break
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
+
+
+def in_main_memory(header: Header, sizes: Sizes, memory: Memory) -> Memory:
+    """What is left of it on the CPU's side when `sizes.gpu_layers` layers and their cache are on the GPU.
+
+    The output's weights and the work buffers are counted as if they stayed.
+    """
+    layers = header.layer_bytes
+    if not sizes.gpu_layers or not layers:
+        return memory
+    moved = len(layers) if sizes.gpu_layers < 0 else min(sizes.gpu_layers - 1, len(layers))  # the output is the first
+    weights = sum(layers[len(layers) - moved :])
+    return replace(
+        memory,
+        weights=memory.weights - weights,
+        repacked=max(0, memory.repacked - weights),
+        cache=memory.cache - memory.cache * moved // len(layers),
+    )
 
 
 def _gpu_layers(shape: Shape, header: Header, machine: Machine, cells: int, replicas: int) -> int:

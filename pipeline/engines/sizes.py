@@ -19,3 +19,4 @@ class Sizes:
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
     flash_attention: bool = True
     gpu_layers: int = 0
+    short_rope: bool = False  # LongRoPE: the short factors, however large the pool is

@@ -2,7 +2,7 @@
 
 gguf.py         read_header(path), check_model(path): refuses before llama.cpp sees the file
 gguf_layout.py  one file as it lies on the disk
-locate.py       find_model("demo", a path or a name on the shelf), sha256_of(path)
+locate.py       find_model("demo", a path or a name on the shelf), find_adapters(name), sha256_of(path)
 shelf.py        model files that other programs keep on this disk
 inspect.py      what any model file is, and what to do with it;  quantisation.py  how good it is, in one word
 memory.py       how much memory a model takes, from its header

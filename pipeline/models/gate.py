@@ -1,9 +1,9 @@
 """What llama.cpp can do with a model of this architecture, decided from the header before anything is loaded.
 
 All are run over one unified pool with full sliding windows (ENGINE.md 1.4, 9). What differs: recurrent layers keep one
-state a sequence, so a token cannot belong to several sequences and alternatives cannot be scored as a tree; some mix
-up sequences that are answered together, so they are tried first; LongRoPE changes a model's behaviour when the pool,
-not the prompt, grows past its first context.
+state a sequence, so a token cannot belong to several sequences and alternatives cannot be scored as a tree; LongRoPE
+has two sets of factors, and llama.cpp takes the long ones when the pool, not the prompt, is larger than the model's
+first context. Whether sharing and batches are right with a file is then tested (`engines.self_test`).
 """
 
 from __future__ import annotations
@@ -35,9 +35,13 @@ class Gate:
 
     memory: Memory
     coupled: bool = True  # a token may belong to several sequences: alternatives are scored as a tree
-    self_test: bool = False  # several slots only after sequences answered together proved equal
-    most_cells: int | None = None  # a pool above this changes the model's behaviour
+    first_context: int | None = None  # LongRoPE: prompts up to here are meant for the short factors
     note: str = ""
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether layers keep a state: llama.cpp has mixed those up, so they are trusted less."""
+        return self.memory in ("recurrent", "hybrid")
 
 
 def gate(header: Header) -> Gate:
@@ -51,8 +55,8 @@ def gate(header: Header) -> Gate:
         )
     if architecture in RECURRENT or architecture in HYBRID:
         memory: Memory = "recurrent" if architecture in RECURRENT else "hybrid"
-        return Gate(memory, coupled=False, self_test=True, note=f"{memory} model: alternatives are not ranked")
+        return Gate(memory, coupled=False, note=f"{memory} model: alternatives are not ranked")
     first = header.metadata.get(f"{architecture}.rope.scaling.original_context_length")
     if header.long_rope and isinstance(first, int):
-        return Gate("attention", most_cells=first, note=f"LongRoPE: a pool of at most {first:,} cells where that does")
+        return Gate("attention", first_context=first)
     return Gate("sliding" if header.sliding_window else "attention")

@@ -25,17 +25,27 @@ def find_model(name: str) -> Path:
     `demo` is the model that the demo extra carries; a path is that file; anything else is looked for among the models
     that other programs keep (`ollama:gemma3:4b`, `lmstudio:...`), by its name or by a part of it that no other has.
     """
+    return _find(name)[0]
+
+
+def find_adapters(name: str) -> tuple[Path, ...]:
+    """The LoRA files that Ollama lays over the model of this name. Raises as `find_model`."""
+    return _find(name)[1]
+
+
+def _find(name: str) -> tuple[Path, tuple[Path, ...]]:
     if name == "demo":
-        return _demo_model()
+        return _demo_model(), ()
     path = Path(name).expanduser()
     if path.exists():
-        return path
+        return path, ()
     if is_path(name):
         raise ModelFileError(
             f"There is no model file {path}.",
             hint="Give the path of a .gguf file, or a name that `nightdesk models` shows.",
         )
-    return _on_the_shelf(name, shelf())
+    found = _on_the_shelf(name, shelf())
+    return found.path, found.adapters
 
 
 def is_path(name: str) -> bool:
@@ -43,7 +53,7 @@ def is_path(name: str) -> bool:
     return name.startswith(("/", "~", "./", "../")) or name.lower().endswith(".gguf")
 
 
-def _on_the_shelf(name: str, models: list[Found]) -> Path:
+def _on_the_shelf(name: str, models: list[Found]) -> Found:
     wanted = name.lower()
     if wanted.startswith("ollama:") and wanted.count(":") == 1:
         wanted += ":latest"
@@ -54,8 +64,8 @@ def _on_the_shelf(name: str, models: list[Found]) -> Path:
     )
     for test in tests:
         matches = [model for model in models if test(model.name.lower())]
-        if len({model.path.resolve() for model in matches}) == 1:
-            return matches[0].path
+        if len({(model.path.resolve(), model.adapters) for model in matches}) == 1:
+            return matches[0]
         if matches:
             names = [model.name for model in matches]
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""

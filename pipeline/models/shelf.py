@@ -16,6 +16,7 @@ from pathlib import Path
 
 _LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
+_OLLAMA_ADAPTER = "application/vnd.ollama.image.adapter"
 _BLOB = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 
@@ -26,6 +27,7 @@ class Found:
     name: str  # `ollama:gemma3:4b`, `lmstudio:publisher/model/file`
     path: Path
     program: str
+    adapters: tuple[Path, ...] = ()  # that Ollama lays over it
 
 
 def shelf() -> list[Found]:
@@ -89,30 +91,41 @@ def _ollama() -> Iterator[Found]:
             folders.sort()
             for tag in sorted(names):
                 manifest = Path(place, tag)
-                blob = _weights(manifest)
-                if blob is None:
+                layers = _layers(manifest)
+                if not layers.get(_OLLAMA_MODEL):
                     continue
+                (weights, *_), adapters = (
+                    [folder / "blobs" / f"sha256-{blob}" for blob in layers.get(kind, [])]
+                    for kind in (_OLLAMA_MODEL, _OLLAMA_ADAPTER)
+                )
                 registry, *namespace, model = manifest.parent.relative_to(manifests).parts
                 above = [] if registry == "registry.ollama.ai" else [registry]
                 name = "/".join([*above, *(namespace if above or namespace != ["library"] else []), model])
-                yield Found(f"ollama:{name}:{tag}", folder / "blobs" / f"sha256-{blob}", "Ollama")
+                yield Found(f"ollama:{name}:{tag}", weights, "Ollama", tuple(adapters))
 
 
-def _weights(manifest: Path) -> str | None:
-    """The sha256 of a manifest's model layer. A file that is no manifest has none."""
+def _layers(manifest: Path) -> dict[str, list[str]]:
+    """The sha256s of a manifest's layers by media type. A file that is no manifest has none."""
     if len(manifest.parts) < 3 or manifest.name.startswith("."):
-        return None
+        return {}
+    found: dict[str, list[str]] = {}
     try:
-        layers = json.loads(manifest.read_text("utf-8"))["layers"]
-        digests = [layer["digest"] for layer in layers if layer["mediaType"] == _OLLAMA_MODEL]
+        for layer in json.loads(manifest.read_text("utf-8"))["layers"]:
+            if match := _BLOB.fullmatch(layer["digest"]):
+                found.setdefault(layer["mediaType"], []).append(match[1])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    match = _BLOB.fullmatch(digests[0]) if digests and isinstance(digests[0], str) else None
-    return match[1] if match else None
+        return {}
+    return found
 
 
 def _lmstudio() -> Iterator[Found]:
-    yield from _named("lmstudio", "LM Studio", [_home(".lmstudio", "models"), _home(".cache", "lm-studio", "models")])
+    """A person who moved LM Studio's folder has named the new one in a file (lmstudio-bug-tracker issue 553)."""
+    try:
+        moved = _home(".lmstudio-home-pointer").read_text("utf-8").strip()
+    except (OSError, ValueError):
+        moved = ""
+    homes = [*([Path(moved)] if moved else []), _home(".lmstudio"), _home(".cache", "lm-studio")]
+    yield from _named("lmstudio", "LM Studio", [home / "models" for home in homes])
 
 
 def _hugging_face() -> Iterator[Found]:

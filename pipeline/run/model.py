@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import psutil
 
@@ -17,6 +17,7 @@ from pipeline.engines import Engine, self_test
 from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
 from pipeline.engines.dry_run import dry_runs, free_vram
+from pipeline.engines.replica import PASSIVE
 from pipeline.engines.shape import BATCH, FORK_CELLS, FORKS, Machine, Resolved, less, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
@@ -26,7 +27,7 @@ from pipeline.models.adapter import check_adapter, total_bytes
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header, check_model
-from pipeline.models.locate import find_model, recall, remember, sha256_of
+from pipeline.models.locate import find_adapters, find_model, recall, remember, sha256_of
 from pipeline.models.memory import estimate
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
@@ -34,6 +35,12 @@ from pipeline.run import tuned
 
 SCRIPTED = "scripted"
 """A model name for rehearsals and tests: no weights, answers are noise that the grammar allows."""
+
+_VERDICTS: dict[str | None, self_test.Verdict] = {each: each for each in get_args(self_test.Verdict)}
+_WORSE = {
+    "alone": "self-test: its answers change when several are written together, so one is written at a time",
+    "unshared": "self-test: its answers change when a prompt's beginning is shared, so nothing is (slow)",
+}
 
 
 class Model(Protocol):
@@ -77,7 +84,8 @@ class FileModel:
         self._path = find_model(name)
         self._header = check_model(self._path)
         gate(self._header)
-        self._adapters = tuple(check_adapter(each.path, each.scale, self._header) for each in lora)
+        laid_over = (*(Lora(path=path) for path in find_adapters(name)), *lora)
+        self._adapters = tuple(check_adapter(each.path, each.scale, self._header) for each in laid_over)
         self.adapters = ", ".join(adapter.identity for adapter in self._adapters)
         self.name = str(self._path)
         self.sha256 = sha256_of(*self._header.files)
@@ -91,12 +99,24 @@ class FileModel:
     def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
         offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters) * settings.shape.replicas)
-        open_shape, found = tuned.applied(settings.shape, self.sha256, offered.cores, llama_cpp_version())
-        wanted, notes = self._allowed(settings.model_copy(update={"shape": open_shape}), offered.cores)
-        shape = shape_for(wanted, self._header, offered, prefix=prefix, longest=longest, ranked=ranked)
+        wanted, found = tuned.applied(settings.shape, self.sha256, offered.cores, llama_cpp_version())
+        allowed = gate(self._header)
+        if allowed.recurrent:
+            wanted = wanted.model_copy(update={"drafts": 0})
+        fitted = partial(shape_for, header=self._header, offered=offered, prefix=prefix, longest=longest)
+        shape, engine = fitted(wanted, ranked=ranked), _engine(settings)
+        notes = [allowed.note] if allowed.note else []
+        if allowed.first_context is not None and not shape.sizes.short_rope:
+            notes.append(f"prompts of more than {allowed.first_context:,} tokens: LongRoPE's long factors for all")
+        verdict = self._tested(shape.sizes, passive=wanted.passive) if engine == "batched" else "passed"
+        if verdict != "passed":
+            one = wanted.model_copy(update={"slots": 1})
+            shape = fitted(one, ranked=ranked and verdict == "alone")  # comparing alternatives copies sequences too
+            engine = "batched" if verdict == "alone" else "naive"
+            notes += [_WORSE[verdict]] if wanted != one or engine == "naive" else []
         spec = EngineSpec(
             self._path,
-            _engine(settings),
+            engine,
             settings.grammar,
             shape,
             wanted.forced_tokens,
@@ -105,49 +125,40 @@ class FileModel:
             prefix_cache=self._prefix_identity(wanted, shape) if wanted.prefix_cache else "",
             passive=wanted.passive,
         )
-        sizes = shape.sizes
-        slots = "one at a time" if settings.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
-        said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
-        if wanted.replicas > 1:
-            said.append(replicas_in_words(shape.replicas, wanted.replicas))
-        if wanted.drafts and settings.engine == "batched":
-            said.append(f"drafts where a call has at most {wanted.drafts}")
-        if wanted.passive:
-            said.append("waiting threads sleep")
-        if sizes.gpu_layers:
-            said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
-        said += [f"adapter {adapter.path.name} at {adapter.scale:g}" for adapter in self._adapters]
-        return ChildEngine(spec), "; ".join([*said, *notes, *([found] if found else [])])
+        notes += [found] if found else []
+        return ChildEngine(spec), "; ".join([*_in_words(spec, wanted), *notes])
 
     def _prefix_identity(self, wanted: Shape, shape: Resolved) -> str:
         """What a kept beginning depends on besides its tokens; empty where this model's cannot be kept."""
         allowed = gate(self._header)
-        if allowed.memory != "attention" or allowed.most_cells is not None:
+        if allowed.memory != "attention" or allowed.first_context is not None:
             return ""
         sizes = shape.sizes
         return fingerprint(
             self.sha256, self.adapters, llama_cpp_version(), wanted.kv_type, sizes.flash_attention, sizes.gpu_layers
         )
 
-    def _allowed(self, settings: EngineSettings, cores: int) -> tuple[Shape, list[str]]:
-        """The shape that is asked for, within what the model's architecture allows, and what to say about that."""
-        allowed, shape = gate(self._header), settings.shape
-        notes = [allowed.note] if allowed.note else []
-        if allowed.memory in ("recurrent", "hybrid"):
-            shape = shape.model_copy(update={"drafts": 0})
-        if allowed.self_test and settings.engine == "batched" and shape.slots != 1:
-            key = f"self-test|{self.sha256}|{llama_cpp_version()}"
-            verdict = recall(key)
-            if verdict is None:
-                verdict = "passed" if self_test.passes(self._path, shape.threads or cores) else "failed"
-                remember(key, verdict)
-            if verdict != "passed":
-                notes.append("its answers change when several are written together, so one is written at a time")
-                shape = shape.model_copy(update={"slots": 1})
-        return shape, notes
+    def _tested(self, sizes: Sizes, *, passive: bool) -> self_test.Verdict:
+        """The self-test's verdict, from memory where this file was tested with such settings and this llama.cpp.
+
+        A test that died tells nothing and is not remembered; until it lives, nothing is shared.
+        """
+        where = "GPU" if sizes.gpu_layers else "CPU"
+        key = f"self-test|{self.sha256}|{llama_cpp_version()}|{sizes.kv_type}|{sizes.flash_attention}|{where}"
+        known = recall(key)
+        if known in _VERDICTS:
+            return _VERDICTS[known]
+        header = self._header
+        test = self_test.SelfTest(
+            self._path, sizes, strict=gate(header).recurrent, large=header.tensor_bytes > self_test.LARGE
+        )
+        verdict = self_test.ask(test, PASSIVE if passive else {})
+        if verdict is not None:
+            remember(key, verdict)
+        return verdict or "unshared"
 
 
-def shape_for(shape: Shape, header: Header, offered: Machine, *, prefix: int, longest: int, ranked: bool) -> Resolved:
+def shape_for(shape: Shape, *, header: Header, offered: Machine, prefix: int, longest: int, ranked: bool) -> Resolved:
     """`resolve` by the formula, and where the memory is at all tight by llama.cpp's own numbers."""
     asked = partial(resolve, shape, header, offered, prefix=prefix, longest=longest, ranked=ranked)
     with suppress(ModelDoesNotFit):
@@ -156,6 +167,22 @@ def shape_for(shape: Shape, header: Header, offered: Machine, *, prefix: int, lo
             return resolved
     with dry_runs() as dry:
         return asked(measure=dry)
+
+
+def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
+    """What was chosen, for people."""
+    shape, sizes = spec.shape, spec.shape.sizes
+    slots = "one at a time" if spec.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
+    said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
+    if wanted.replicas > 1:
+        said.append(replicas_in_words(shape.replicas, wanted.replicas))
+    if spec.drafts and spec.engine == "batched":
+        said.append(f"drafts where a call has at most {spec.drafts}")
+    if spec.passive:
+        said.append("waiting threads sleep")
+    if sizes.gpu_layers:
+        said.append("all layers on the GPU" if sizes.gpu_layers < 0 else f"{sizes.gpu_layers} layers on the GPU")
+    return said + [f"adapter {path.name} at {scale:g}" for path, scale in spec.adapters]
 
 
 def replicas_in_words(number: int, wanted: int) -> str:

@@ -83,7 +83,7 @@ def tune(
         pace = measure(trial) if fits else None
         return None if pace is None else pace.tokens
 
-    batched = not gate(header).self_test
+    batched = not gate(header).recurrent
     default = _Settings(offered.cores, slots=SLOTS if batched else 1)
     while (first := tried(default)) is None:
         if default.slots == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from pipeline.errors import JobError, ModelFileError
 from pipeline.models.adapter import check_adapter
 from pipeline.models.gguf import check_model
 from pipeline.models.inspect import inspect
+from pipeline.models.locate import sha256_of
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder, load_task
 from pipeline.run import _recipe_parts
@@ -96,6 +98,24 @@ def test_a_model_with_an_adapter_says_so_and_names_it_in_its_recipe(models: dict
     assert len(model.adapters.partition(":")[0]) == 64
     assert FileModel(str(models["llama"])).adapters == ""
     assert "adapter adapter.gguf at 0.5" in shape
+
+
+def test_an_adapter_that_ollama_lays_over_a_model_is_laid_over_it_in_a_run(
+    models: dict[str, Path], adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = []
+    (tmp_path / "blobs").mkdir()
+    for kind, file in (("model", models["llama"]), ("adapter", adapter)):
+        digest = sha256_of(file)
+        (tmp_path / "blobs" / f"sha256-{digest}").symlink_to(file)
+        layers.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
+    manifest = tmp_path / "manifests/registry.ollama.ai/me/letters/latest"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"layers": layers}))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
+
+    plain = FileModel(str(models["llama"]), (Lora(path=adapter),))
+    assert FileModel("ollama:me/letters").adapters == plain.adapters
 
 
 def test_the_adapter_and_its_scale_are_a_part_of_the_work_key(models: dict[str, Path], adapter: Path) -> None:

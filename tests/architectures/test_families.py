@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.batching import Row
 from pipeline.config import Shape
 from pipeline.data import Completion, ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines.dry_run import DryRuns, dry_runs
+from pipeline.engines.llama import Llama
 from pipeline.engines.shape import Machine, resolve
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
@@ -109,9 +112,24 @@ def test_the_formula_agrees_with_llama_cpp(models: dict[str, Path], family: str,
         assert formula.compute == pytest.approx(measured.compute, rel=0.5)
 
 
-def test_the_longrope_pool_does_not_change_the_model(models: dict[str, Path]) -> None:
+def test_longrope_takes_the_short_factors_in_a_pool_of_any_size_and_the_long_ones_for_longer_prompts(
+    models: dict[str, Path],
+) -> None:
     header = check_model(models["phi3"])
-    shape = resolve(Shape(), header, MACHINE, prefix=200, longest=300, ranked=False)
+    short = resolve(Shape(), header, MACHINE, prefix=200, longest=300, ranked=True).sizes
+    long = resolve(Shape(), header, MACHINE, prefix=200, longest=825, ranked=True).sizes
 
-    assert gate(header).most_cells == 1024
-    assert shape.sizes.cells == 1024
+    def logits(sizes: Sizes) -> np.ndarray:
+        model = Llama(header.path, sizes)
+        try:
+            model.decode([Row(10 + i, i, (0,), logits=i == 39) for i in range(40)])
+            return model.logits(39).copy()
+        finally:
+            model.close()
+
+    assert gate(header).first_context == 1024
+    assert (short.short_rope, long.short_rope) == (True, False)
+    assert min(short.cells, long.cells) > 1024
+    small = logits(Sizes(1024, 4, 512, 4, 512, 1))
+    assert np.array_equal(logits(short), small)
+    assert np.abs(logits(long) - small).max() > 1

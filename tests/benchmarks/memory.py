@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from pipeline.engines.batched import HOLDERS
 from pipeline.engines.dry_run import dry_runs
 from pipeline.engines.sizes import Sizes
 from pipeline.models.gguf import check_model
@@ -23,9 +24,10 @@ from tests.models.test_memory import LOAD
 def grid() -> Iterator[tuple[int, Sizes]]:
     """Slots and sizes."""
     for kv_type in ("f16", "q8_0", "q4_0"):
-        for slots, cells in ((1, 2048), (16, 8192), (16, 16384)):
-            sequences = slots + 4
-            yield slots, Sizes(cells, sequences, 2048, sequences, 512, 1, kv_type=kv_type)
+        for cells in (2048, 4096, 8192, 16384):
+            for slots in (1, 4, 16):
+                sequences = HOLDERS + slots
+                yield slots, Sizes(cells, sequences, 2048, sequences, 512, 1, kv_type=kv_type)
 
 
 def main(name: str) -> None:
@@ -35,7 +37,7 @@ def main(name: str) -> None:
     print("|---|---|---|---|---|---|---|---|")
     with dry_runs() as dry:
         for slots, sizes in grid():
-            command = [sys.executable, "-c", LOAD, str(header.path), repr(asdict(sizes)), "1"]
+            command = [sys.executable, "-c", LOAD, str(header.path), repr(asdict(sizes))]
             taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             columns = [
                 f"{total / 2**20:.0f} | {total / taken - 1:+.1%}"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Shape
-from pipeline.engines.shape import FORK_CELLS, PADDING, SLOTS, Machine, layers_on_gpu, resolve, usable
+from pipeline.engines.shape import FORK_CELLS, PADDING, SLOTS, Machine, in_main_memory, layers_on_gpu, resolve, usable
+from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelDoesNotFit
 from pipeline.models.gguf import Header
 from pipeline.models.memory import cell_bytes, estimate
@@ -138,12 +139,15 @@ def longrope(original: int) -> Header:
     )
 
 
-def test_a_longrope_pool_stays_within_the_first_context_where_one_prompt_does() -> None:
-    inside = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=1000, ranked=True)
-    beyond = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=5000, ranked=True)
+@pytest.mark.parametrize(("longest", "short"), [(1000, True), (3096, True), (3097, False), (5000, False)])
+def test_longrope_has_its_short_factors_where_one_prompt_fits_the_first_context_and_slots_like_others(
+    longest: int, short: bool
+) -> None:
+    shape = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=longest, ranked=True)
 
-    assert inside.sizes.cells == 4096
-    assert beyond.sizes.cells > 6000
+    assert shape.sizes.short_rope is short
+    assert shape.slots == SLOTS
+    assert shape.sizes.cells > 4096
 
 
 def test_a_recurrent_model_ranks_nothing_and_its_states_count() -> None:
@@ -198,3 +202,27 @@ def test_more_memory_never_means_fewer_layers() -> None:
     assert counts == sorted(counts)
     assert counts[0] == 0
     assert counts[-1] == 33
+
+
+@settings(max_examples=60, deadline=None)
+@given(free=st.integers(0, 8 * GIB), kind=st.sampled_from(["F16", "Q4_K_M"]))
+def test_what_is_on_the_gpu_is_not_asked_of_the_main_memory(free: int, kind: str) -> None:
+    header = replace(HEADER, quantisation=kind)
+    sizes = Sizes(4096, 20, 2048, 20, 512, 1, gpu_layers=layers_on_gpu(header, free, cells=4096, kv_type="f16"))
+    memory = estimate(header, sizes)
+    moved = 32 if sizes.gpu_layers < 0 else max(0, sizes.gpu_layers - 1)
+    left = in_main_memory(header, sizes, memory)
+
+    assert left.weights == memory.weights - sum(header.layer_bytes[32 - moved :])
+    assert left.cache == pytest.approx(memory.cache * (32 - moved) / 32, abs=1)
+    assert (left.compute, left.outputs, left.program) == (memory.compute, memory.outputs, memory.program)
+    assert left.repacked <= left.weights
+
+
+def test_a_model_that_only_the_gpu_can_hold_is_run_and_not_refused() -> None:
+    little = Machine(4, GIB)
+    with pytest.raises(ModelDoesNotFit):
+        resolve(Shape(), HEADER, little, prefix=0, longest=100, ranked=False)
+
+    shape = resolve(Shape(), HEADER, replace(little, free_vram=24 * GIB), prefix=0, longest=100, ranked=False)
+    assert (shape.sizes.gpu_layers, shape.slots) == (-1, SLOTS)

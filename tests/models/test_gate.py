@@ -51,29 +51,29 @@ def test_a_plain_model_is_allowed_everything(files: Files) -> None:
     allowed = gate(read_header(files.write()))
 
     assert allowed.coupled
-    assert not allowed.self_test
-    assert allowed.most_cells is None
+    assert not allowed.recurrent
+    assert allowed.first_context is None
     assert allowed.note == ""
 
 
 @pytest.mark.parametrize(("architecture", "memory"), [("mamba2", "recurrent"), ("lfm2", "hybrid")])
-def test_models_with_recurrent_layers_are_tried_first_and_rank_nothing(
+def test_models_with_recurrent_layers_are_trusted_less_and_rank_nothing(
     files: Files, architecture: str, memory: str
 ) -> None:
     allowed = gate(read_header(files.write(change={"general.architecture": architecture})))
 
     assert allowed.memory == memory
-    assert allowed.self_test
+    assert allowed.recurrent
     assert not allowed.coupled
     assert "not ranked" in allowed.note
 
 
-def test_longrope_limits_the_pool(files: Files) -> None:
+def test_longrope_has_a_first_context(files: Files) -> None:
     change = {"llama.rope.scaling.original_context_length": 4096}
     long = [*files.tensors, ("rope_factors_long.weight", (32,), 0)]
 
-    assert gate(read_header(files.write(change=change, tensors=long))).most_cells == 4096
-    assert gate(read_header(files.write(change=change))).most_cells is None
+    assert gate(read_header(files.write(change=change, tensors=long))).first_context == 4096
+    assert gate(read_header(files.write(change=change))).first_context is None
 
 
 @pytest.mark.parametrize("architecture", ["bert", "t5", "llada", "modern-bert"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ModelFileError
-from pipeline.models.locate import find_model
+from pipeline.models.locate import find_adapters, find_model
 from pipeline.models.shelf import shelf
 
 Files = Any  # GgufFiles of conftest.py
@@ -32,14 +32,16 @@ class Home:
         file.write_bytes(self.model if content is None else content)
         return file
 
-    def ollama(self, name: str, *, folder: str = ".ollama/models", kind: str = "model") -> Path:
-        """`registry/namespace/model/tag`, with its blob."""
+    def ollama(self, name: str, *, folder: str = ".ollama/models", kind: str = "model", adapter: str = "") -> Path:
+        """`registry/namespace/model/tag`, with its blob, and the digest of an adapter that is laid over it."""
         self._blobs += 1
         blob = f"{self._blobs:064x}"
         layers = [
             {"mediaType": "application/vnd.ollama.image.template", "digest": "sha256:" + "f" * 64},
             {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{blob}"},
         ]
+        if adapter:
+            layers.append({"mediaType": "application/vnd.ollama.image.adapter", "digest": f"sha256:{adapter}"})
         self.put(f"{folder}/manifests/{name}", json.dumps({"schemaVersion": 2, "layers": layers}).encode())
         return self.put(f"{folder}/blobs/sha256-{blob}")
 
@@ -88,6 +90,38 @@ def test_ollama_tags_of_one_file_are_all_names_of_it(home: Home) -> None:
 def test_what_is_no_manifest_is_passed_over(home: Home, content: bytes) -> None:
     home.put(".ollama/models/manifests/registry.ollama.ai/library/x/latest", content)
 
+    assert names() == {}
+
+
+def test_an_adapter_that_ollama_lays_over_a_model_goes_with_its_name(home: Home) -> None:
+    digest = "a" * 64
+    blob = home.ollama("registry.ollama.ai/me/letters/latest", adapter=digest)
+    plain = home.ollama("registry.ollama.ai/library/llama3/8b")
+
+    assert find_model("ollama:me/letters") == blob
+    assert find_adapters("ollama:me/letters") == (blob.with_name(f"sha256-{digest}"),)
+    assert find_adapters("llama3:8b") == find_adapters(str(plain)) == find_adapters(str(blob)) == ()
+
+
+def test_one_blob_with_and_without_an_adapter_is_two_models(home: Home) -> None:
+    blob = home.ollama("registry.ollama.ai/library/llama3/8b")
+    manifest = home.path / ".ollama/models/manifests/registry.ollama.ai/library/llama3"
+    layers = json.loads((manifest / "8b").read_bytes())["layers"]
+    layers.append({"mediaType": "application/vnd.ollama.image.adapter", "digest": "sha256:" + "b" * 64})
+    (manifest / "mine").write_text(json.dumps({"layers": layers}))
+
+    with pytest.raises(ModelFileError, match="ollama:llama3:8b, ollama:llama3:mine"):
+        find_model("llama3")
+    assert find_model("llama3:mine") == find_model("llama3:8b") == blob
+    assert len(find_adapters("llama3:mine")) == 1
+
+
+def test_lm_studios_folder_is_followed_where_a_person_moved_it(home: Home) -> None:
+    home.put("disk/lmstudio/models/pub/m/m.gguf")
+    home.put(".lmstudio-home-pointer", f"{home.path / 'disk/lmstudio'}\n".encode())
+    assert [*names()] == ["lmstudio:pub/m/m"]
+
+    home.put(".lmstudio-home-pointer", b"\xff\xfe")
     assert names() == {}
 
 
