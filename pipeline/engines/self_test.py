@@ -26,7 +26,7 @@ Verdict = Literal["passed", "alone", "unshared"]
 """Several answers at a time are right; one at a time is; only one at a time with nothing shared is."""
 
 TOGETHER = 6
-NEAR = 2.0  # logits: one moves by up to 1.0 with the shape of a call (LOG.md, ENGINE.md 7), two by twice that
+NEAR = 0.4  # of the standard deviation of a row: a call of another shape moves a logit by up to 0.18 of it (LOG.md)
 LARGE = 2 << 30  # bytes of weights; what is larger gets a third of the tokens
 SECONDS = 900.0
 _TEXT = (
