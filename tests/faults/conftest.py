@@ -250,3 +250,28 @@ def nights(tmp_path: Path, starter: subprocess.Popen[str]) -> Nights:
     nights = Nights(tmp_path, starter)
     nights.documents()
     return nights
+
+
+@dataclass
+class SmallDisk:
+    """A disk in memory with room for 400 kB."""
+
+    path: Path
+
+    def grow(self) -> None:
+        subprocess.run(["mount", "-o", "remount,size=64m", str(self.path)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if sys.platform != "linux" or os.getuid() != 0:
+        pytest.skip("needs root, to mount a small disk")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield SmallDisk(disk)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -32,11 +32,17 @@ from pipeline.errors import NightdeskError
 from pipeline.run import intake
 from pipeline.store.driver import connection_class
 
-Connection = connection_class(sqlite3)
+Connection = Any  # of sqlite3 or of sqlcipher3
 DRIVERS = [sqlite3]
 if importlib.util.find_spec("sqlcipher3"):
     DRIVERS.append(importlib.import_module("sqlcipher3.dbapi2"))
 kept: list[object] = []  # connections that hold locks
+
+
+def plainly(ours: Connection, sql: str) -> Any:
+    """A statement that is not counted."""
+    driver = next(driver for driver in DRIVERS if isinstance(ours, driver.Connection))
+    return driver.Connection.execute(ours, sql)
 
 
 def kill(_: Connection) -> bool:
@@ -52,17 +58,20 @@ def lock(ours: Connection) -> bool:
     """Another program begins to write, as soon as it can, and goes on writing."""
     if ours.in_transaction:
         return False
-    other = sqlite3.connect(ours.path, isolation_level=None)
+    driver = next(driver for driver in DRIVERS if isinstance(ours, driver.Connection))
+    other = driver.connect(ours.path, isolation_level=None)
+    if driver is not sqlite3:
+        other.execute(f"PRAGMA key = '{Path('key').read_text().strip()}'")
     other.execute("BEGIN IMMEDIATE")
     kept.append(other)
-    sqlite3.Connection.execute(ours, "PRAGMA busy_timeout = 0")
+    plainly(ours, "PRAGMA busy_timeout = 0")
     return True
 
 
 def fill(ours: Connection) -> bool:
     """The disk takes a few pages more."""
-    (pages,) = sqlite3.Connection.execute(ours, "PRAGMA page_count").fetchone()
-    sqlite3.Connection.execute(ours, f"PRAGMA max_page_count = {pages + 2}")
+    (pages,) = plainly(ours, "PRAGMA page_count").fetchone()
+    plainly(ours, f"PRAGMA max_page_count = {pages + 2}")
     return True
 
 
