@@ -26,6 +26,7 @@ _SEPARATORS = {
     "key_separator": KEY_SEPARATOR,
 }
 _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.b; the conformance suite finds these
+_LIMITS = llguidance.LLParserLimits(verbose_errors=False)  # its own but for the errors, which would hold the document
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
 _LINE_POWER = {"line": 0.5, "lines": 0.8}  # the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
@@ -71,17 +72,16 @@ class Engine:
         pointing = _pointing(spec)
         if pointing is None:
             schema = json.dumps(rewrite(json.loads(spec.schema), _change), ensure_ascii=False)
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=_SEPARATORS)
+            try:
+                grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=_SEPARATORS)
+            except ValueError as error:  # it is nested too deeply
+                raise _refused(_reason(str(error))) from None
         else:
             grammar = llguidance.LLMatcher.grammar_from_lark(pointing.lark)
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             # With a source the error's text could quote the document.
-            reason = _reason(matcher.get_error()) if pointing is None else "its extractive form is refused"
-            raise SchemaError(
-                f"llguidance does not take this schema: {reason}.",
-                hint="Leave the keyword out; the instructions can still ask for it.",
-            )
+            raise _refused(_reason(matcher.get_error()) if pointing is None else "its extractive form is refused")
         constraint = Constraint(matcher, self._tokenizer, self._words, pointing)
         self._compiled[spec] = constraint
         while len(self._compiled) > _KEPT:
@@ -194,9 +194,8 @@ class Cursor:
         following = pointing.behind(self._text.decode(errors="replace"))
         if following is None:
             return
-        matcher = llguidance.LLMatcher(
-            self._tokenizer, llguidance.LLMatcher.grammar_from_lark(following.lark), log_level=0
-        )
+        grammar = llguidance.LLMatcher.grammar_from_lark(following.lark)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
         if not matcher.consume_tokens(self._tokens):
             raise AnswerError("The grammar of an ordered list cannot go on.", hint="Drop in_order from the schema.")
         self._matcher, self._pointing = matcher, following
@@ -208,12 +207,13 @@ class Cursor:
     def _check(self) -> None:
         if not self._matcher.is_error():
             return
-        # The error's own text shows the answer's tokens: it must not travel.
-        if "TooComplex" in self._matcher.stop_reason() and "doesn't satisfy" not in self._matcher.get_error():
-            raise AnswerError(
-                "The answer took the grammar beyond its limits.", hint="Simplify the schema or lower its maxLength."
-            )
-        raise EngineError("A token was committed that the grammar does not allow.")
+        # The error's own text can show the answer: it must not travel.
+        if "doesn't satisfy" in self._matcher.get_error():
+            raise EngineError("A token was committed that the grammar does not allow.")
+        raise AnswerError(
+            "The answer took the grammar beyond its limits, or nothing may come next.",
+            hint="Simplify the schema or lower its maxLength.",
+        )
 
 
 def _change(schema: Json) -> Json:
@@ -226,6 +226,13 @@ def _pointing(spec: ConstraintSpec) -> Pointing | None:
         return None
     root = TaskSchema.from_json(json.loads(spec.schema)).root
     return Pointing.over(root, spec.source, _SEPARATORS) if any_extractive(root) else None
+
+
+def _refused(reason: str) -> SchemaError:
+    return SchemaError(
+        f"llguidance does not take this schema: {reason}.",
+        hint="Leave the keyword out; the instructions can still ask for it.",
+    )
 
 
 def _reason(error: str) -> str:

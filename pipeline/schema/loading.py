@@ -23,10 +23,17 @@ from pipeline.schema.canonical import write
 from pipeline.schema.nodes import Object
 from pipeline.schema.normal import read
 
+MOST_CHARACTERS = 1_000_000
+"""Of a schema as JSON: what compiling it costs grows with its length. Some seconds and 100 MB are the most, as
+tests/grammars/test_limits.py measures."""
+
 
 @dataclass(frozen=True)
 class TaskSchema:
-    """What a task asks for. `json_schema` is canonical: reading it again gives an equal schema."""
+    """What a task asks for. `json_schema` is canonical: reading it again gives an equal schema.
+
+    Raises SchemaError where it is too long.
+    """
 
     root: Object
     json_schema: str = field(init=False, repr=False)
@@ -34,6 +41,11 @@ class TaskSchema:
 
     def __post_init__(self) -> None:
         text = json.dumps(write(self.root), ensure_ascii=False)
+        if len(text) > MOST_CHARACTERS:
+            raise SchemaError(
+                f"The schema has {len(text):,} characters; {MOST_CHARACTERS:,} are the most.",
+                hint="Is it a long enum? Ask for a string, and look the value up afterwards.",
+            )
         object.__setattr__(self, "json_schema", text)
         object.__setattr__(self, "hash", fingerprint(text))
 

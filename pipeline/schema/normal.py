@@ -172,7 +172,7 @@ class _Reader:
             raise _refuse(at, "`enum` is not a list")
         if "const" in schema and "enum" in schema:
             raise _refuse(at, "`const` and `enum` stand side by side")
-        values: list[str | int | float | bool] = []
+        values: dict[tuple[bool, str | int | float], None] = {}  # to Python true is 1
         for value in given:
             if value is None:
                 continue
@@ -182,12 +182,10 @@ class _Reader:
                 raise _refuse(at, "`enum` holds a number that JSON cannot write")
             if "type" in schema and not _is_a(value, schema["type"]):
                 raise _refuse(at, "`enum` holds a value that `type` excludes")
-            if any(value == seen and isinstance(value, bool) == isinstance(seen, bool) for seen in values):
-                continue
-            values.append(value)
+            values.setdefault((isinstance(value, bool), value))
         if not values:
             raise _refuse(at, "`enum` leaves no value", "Name at least one.")
-        return Choice(tuple(values)), None in given
+        return Choice(tuple(value for _, value in values)), None in given
 
     def _text(self, schema: Json, noted: Json, at: str) -> Text:
         self._only(schema, _TEXT, at)
