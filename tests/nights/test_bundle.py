@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UserError
 from pipeline.run import bundle
 from pipeline.run.bundle import Wrong
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -130,3 +134,37 @@ def test_the_command_says_how_wheels_are_made_and_what_has_changed(packed, desk)
 
 def test_this_python_is_the_one_that_is_asked_for(packed):
     assert f"Python {sys.version_info.major}.{sys.version_info.minor} " in (packed[0] / "INSTALL.txt").read_text()
+
+
+def alone(*command: str | Path, cwd: Path) -> str:
+    """Run a command without a network, an index and our environment; what it said."""
+    offline = (
+        ["unshare", "-n"] if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0 else []
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run([*offline, *command], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_real_bundle_installs_and_runs_without_an_index_and_a_network(tmp_path, desk):
+    """Makes the wheels, which needs an index; llama-cpp-python is compiled where pip has not kept its wheel."""
+    wheels, out = tmp_path / "wheels", tmp_path / "usb"
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--wheel-dir", wheels, ROOT], check=True)
+    code, said, err = desk.call("bundle", str(out), "--wheels", str(wheels), "--model", "demo")
+    assert code == 0, err
+    shutil.copytree(ROOT / "samples", out / "samples")
+
+    alone("sha256sum", "--check", "--quiet", "SHA256SUMS", cwd=out)
+    alone(sys.executable, "-m", "venv", ".venv", cwd=out)
+    alone(out / ".venv/bin/pip", "install", "--no-index", *sorted((out / "wheels").glob("*.whl")), cwd=out)
+    nightdesk, (model,) = out / ".venv/bin/nightdesk", (out / "models").glob("*.gguf")
+    digest = next(word for word in said.split() if len(word) == 64)
+    assert digest in alone(nightdesk, "bundle", ".", "--verify", cwd=out)
+    alone(
+        nightdesk, "run", "receipts", "samples/receipts", "--db", "night.db", "--model", model, "--limit", "2", cwd=out
+    )
+
+    assert "receipts" in alone(nightdesk, "status", "--db", "night.db", cwd=out)
