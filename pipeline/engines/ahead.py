@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 from pipeline.data import ConstraintSpec
 from pipeline.grammars import Constraint
@@ -27,8 +26,12 @@ class Ahead:
 
     def prepare(self, specs: Iterable[ConstraintSpec]) -> None:
         """Begin the first few of these, in their order. What was prepared and is no longer among them is forgotten."""
-        wanted = tuple(islice(dict.fromkeys(specs), MOST))
-        for spec in self._begun.keys() - {*wanted}:
+        wanted: dict[ConstraintSpec, None] = {}
+        for spec in specs:  # asked at each call of the model: what is behind the first few is not looked at
+            wanted[spec] = None
+            if len(wanted) == MOST:
+                break
+        for spec in self._begun.keys() - wanted.keys():
             self._begun.pop(spec).cancel()
         for spec in wanted:
             if spec not in self._begun:
