@@ -77,7 +77,7 @@ class Ranking:
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
         most = HELD + max(map(len, self._alive)) + self.rows  # what is held, the best finished one, what is new
-        self.cells = min(len(_nodes(self._alive, LONGEST)), most)  # on its forks, at most
+        self.cells = min(sum(map(len, self._alive)), most)  # on its forks, at most
         self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
         self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
         self._depth = 1  # tokens of each living alternative that are scored
