@@ -29,9 +29,10 @@ _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.
 _LIMITS = llguidance.LLParserLimits(verbose_errors=False)  # its own but for the errors, which would hold the document
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
-_LINE_POWER = {"line": 0.5, "lines": 0.8}  # the sum prefers short runs, the mean long ones (tests/benchmarks/LOG.md)
-_LINE_ROWS = {"line": 24, "lines": 48}  # the end of one line is easily found, that of several is not (the same)
-_LINE_MARGIN = {"line": 1.25, "lines": 2.0}  # smaller ones lost values (the same)
+# How runs of lines are compared: `length_power`, since the sum prefers short runs and the mean long ones; `rows`, since
+# the end of one line is easily found and that of several is not; `margin`, smaller ones lost values. All three are
+# measured (tests/benchmarks/LOG.md).
+_COMPARED = {"line": (0.5, 24, 1.25), "lines": (0.8, 48, 2.0)}
 _LONG_TOKEN = 16  # characters; few tokens are longer
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
@@ -161,8 +162,7 @@ class Cursor:
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
         if found.lines is None:
             return Candidates(tuple(paths), null)
-        unit = found.lines
-        return Candidates(tuple(paths), null, _LINE_POWER[unit], _LINE_ROWS[unit], _LINE_MARGIN[unit])
+        return Candidates(tuple(paths), null, *_COMPARED[found.lines])
 
     def continuation(self, most: int) -> Sequence[int]:
         """The document's next words, as far as the grammar allows them, behind a value that is being copied."""
