@@ -72,10 +72,10 @@ def open_the_way(args: Sequence[str]) -> None:
                 break
     if isinstance(url, str) and url.startswith("http://"):
         from pipeline.loopback import server_address
-        from pipeline.supervise.relay import start_early
+        from pipeline.supervise.relay import relay_to
 
         with suppress(ValueError):
-            start_early(*server_address(url))
+            relay_to(*server_address(url))
 
 
 def call(args: Sequence[str]) -> int:

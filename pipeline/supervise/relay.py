@@ -6,7 +6,7 @@ There the kernel lets stream sockets through, since a seccomp filter cannot see 
 address is checked by the audit hook of `pipeline.offline`, and nothing runs in the relay but this module.
 
 The kernel filter of a guarded process holds for its children too, so a relay must be started before the guard is
-put on: `start_early`, at the entry of the command line. It lives as long as the process, for all runs in it.
+put on: the entry of the command line asks for it first. It lives as long as the process, for all runs in it.
 """
 
 from __future__ import annotations
@@ -74,13 +74,8 @@ class Relay:
         self._process.wait()
 
 
-def start_early(host: str, port: int) -> None:
-    """Start a relay while this process may still have children with network sockets; `relay_to` hands it out."""
-    relay_to(host, port)
-
-
 def relay_to(host: str, port: int) -> Relay:
-    """This process's relay to the address: the one that was started early, else one for a process without the guard."""
+    """This process's relay to the address, started where there is none yet, which only works before the guard is on."""
     if (host, port) not in _relays:
         _relays[host, port] = Relay(host, port)
     return _relays[host, port]
