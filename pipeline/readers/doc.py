@@ -18,7 +18,7 @@ import re
 import struct
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import olefile
 
@@ -73,8 +73,9 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
                     hint="Convert it first: `soffice --headless --convert-to docx FILE`.",
                 )
             table = _stream(file, "1Table" if flags & _TABLE_1 else "0Table", name)
-        text = _text(stream, table, options.changes)
-        changed = bool(_ranges(stream, table, _CHPX, (_INSERTED, _DELETED)))
+        runs = [*_all_runs(stream, table, _CHPX)]
+        text = _text(stream, table, runs, options.changes)
+        changed = bool(_ranges(runs, (_INSERTED, _DELETED)))
     except (MemoryError, ReadError):
         raise
     except Exception as error:  # olefile and struct raise whatever a broken file leads them into
@@ -89,11 +90,11 @@ def _stream(file: olefile.OleFileIO, stream: str, name: str) -> bytes:
     return content
 
 
-def _text(stream: bytes, table: bytes, changes: Changes) -> str:
+def _text(stream: bytes, table: bytes, runs: Sequence[Run], changes: Changes) -> str:
     not_read = {"final": (_HIDDEN, _DELETED), "original": (_HIDDEN, _INSERTED), "all": (_HIDDEN,)}[changes]
-    gone = _ranges(stream, table, _CHPX, not_read)
-    rows = _ranges(stream, table, _PAPX, (_ROW_END,))
-    revised = _revised(stream, table) if changes == "all" else []
+    gone = _ranges(runs, not_read)
+    rows = _ranges(_all_runs(stream, table, _PAPX), (_ROW_END,))
+    revised = _revised(stream, table, runs) if changes == "all" else []
     whole = list(_pieces(stream, table, gone, rows, revised))
     lengths = [max(0, length) for (length,) in (struct.unpack_from("<i", stream, at) for at in _LENGTHS)]
     parts = []
@@ -155,12 +156,12 @@ def _characters(text: str, start: int, width: int, gone: Ranges, rows: Ranges, r
     return characters
 
 
-def _revised(stream: bytes, table: bytes) -> Revised:
+def _revised(stream: bytes, table: bytes, runs: Iterable[Run]) -> Revised:
     """The stretches that were inserted or deleted, in order; where both, deleted."""
     at, length = struct.unpack_from("<II", stream, _AUTHORS)
     authors = _strings(table[at : at + length])
     found: Revised = []
-    for low, high, switches in sorted(_all_runs(stream, table, _CHPX), key=lambda run: run[:2]):
+    for low, high, switches in sorted(runs, key=lambda run: run[:2]):
         if switches.get(_DELETED) or switches.get(_INSERTED):
             by = switches.get(_DELETED_BY if switches.get(_DELETED) else _INSERTED_BY, 0)
             author = authors[by] if 0 < by < len(authors) else ""  # the first one is for unknown
@@ -202,11 +203,10 @@ def _readable(text: str) -> str:
     return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _ranges(stream: bytes, table: bytes, where: int, wanted: tuple[int, ...]) -> Ranges:
+def _ranges(runs: Iterable[Run], wanted: tuple[int, ...]) -> Ranges:
     """Stretches of the stream, in bytes, whose properties have one of the wanted ones switched on."""
-    runs = sorted(run[:2] for run in _all_runs(stream, table, where) if any(run[2].get(one) for one in wanted))
     merged: Ranges = []
-    for low, high in runs:
+    for low, high in sorted(run[:2] for run in runs if any(run[2].get(one) for one in wanted)):
         if merged and low <= merged[-1][1]:
             merged[-1] = merged[-1][0], max(high, merged[-1][1])
         else:
