@@ -63,9 +63,8 @@ def evaluate(
       nightdesk eval receipts --labels gold.jsonl --examples --engine http://127.0.0.1:8080
     """
     from pipeline import evaluation
-    from pipeline.cli.keys import key
+    from pipeline.cli.keys import key, opened
     from pipeline.prompting import load_task
-    from pipeline.store import Store
 
     loaded, gold = load_task(task), evaluation.load_gold(labels)
     files = _files(labels, gold)
@@ -81,7 +80,7 @@ def evaluate(
         return
     said: dict[str, Any] = {}
     lines: list[str] = []
-    with Store.open(database, write=False, key=key(key_from, database)) as store:
+    with opened(database, key_from) as store:
         side = _read(store, loaded, gold, files)
         said["report"] = _as_json(side.report)
         lines += [*report_lines(loaded.name, side.report, side.left_out), *miss_lines(side.report, side.records)]
@@ -91,7 +90,7 @@ def evaluate(
             said["calibration"] = figures
             lines += calibration_lines(figures)
     if against is not None:
-        with Store.open(against, write=False, key=key(key_from, against)) as store:
+        with opened(against, key_from) as store:
             before = _read(store, loaded, gold, files)
         comparison = evaluation.compare(before.report, side.report)
         said["comparison"] = asdict(comparison)

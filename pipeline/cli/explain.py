@@ -29,11 +29,9 @@ def explain(
     Example:
       nightdesk explain scans/0017.pdf --db night.db
     """
-    from pipeline.cli.keys import key
-    from pipeline.store import Store
+    from pipeline.cli.keys import opened
 
-    database = options.database(db)
-    with Store.open(database, write=False, key=key(key_from, database)) as store:
+    with opened(options.database(db), key_from) as store:
         path = options.absolute(file)
         recipes = _next_recipes(store)
         known = store.explain(path, recipes)

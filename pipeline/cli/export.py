@@ -45,16 +45,14 @@ def export(
       nightdesk export contracts --with-evidence | jq .
       nightdesk export contracts --with-evidence --rectangles -o contracts.jsonl
     """
-    from pipeline.cli.keys import key
+    from pipeline.cli.keys import opened
     from pipeline.run.rectangles import places
     from pipeline.sinks import export as write
-    from pipeline.store import Store
 
     if rectangles and (form != "jsonl" or not with_evidence):
         raise UserError("Rectangles are part of the evidence in JSON Lines.", hint="Add --with-evidence.")
-    database = options.database(db)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(database, write=False, key=key(key_from, database)))
+        store = stack.enter_context(opened(options.database(db), key_from))
         found = stack.enter_context(places(store)) if rectangles else None
         looked_up = None if found is None else found.of
         if output is None:

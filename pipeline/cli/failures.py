@@ -30,11 +30,9 @@ def failures(
       nightdesk failures --db night.db
       nightdesk failures --task invoices --json
     """
-    from pipeline.cli.keys import key
-    from pipeline.store import Store
+    from pipeline.cli.keys import opened
 
-    database = options.database(db)
-    with Store.open(database, write=False, key=key(key_from, database)) as store:
+    with opened(options.database(db), key_from) as store:
         if task is not None:
             store.require_task(task)
         if as_json:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import getpass
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from pipeline.cli import options, screen
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.store import Store
 
 SERVICE = "nightdesk"
 """What the keyring knows us as; its name for the user is the database's absolute path."""
@@ -35,6 +40,13 @@ def key(source: str | None, database: Path, *, new: bool = False) -> SecretStr |
     if not text or "\0" in text:
         raise UserError("The key of the database is empty or holds a zero byte.", hint="Give another one.")
     return SecretStr(text)
+
+
+def opened(database: Path, key_from: str | None, *, write: bool = False) -> AbstractContextManager[Store]:
+    """The database, opened with its key. Raises UserError, and as `Store.open`."""
+    from pipeline.store import Store
+
+    return Store.open(database, write=write, key=key(key_from, database))
 
 
 def _from_file(file: Path) -> str:

@@ -34,9 +34,8 @@ def purge(
       nightdesk purge scans/0017.pdf --db night.db
       nightdesk purge --older-than 90d
     """
-    from pipeline.cli.keys import key
+    from pipeline.cli.keys import opened
     from pipeline.engines.prefix_cache import clear
-    from pipeline.store import Store
 
     if bool(documents) == (older_than is not None):
         raise UserError("Name documents or --older-than, one of the two.", hint="See `nightdesk purge --help`.")
@@ -44,7 +43,7 @@ def purge(
     before = None if older_than is None else _before(older_than)
     if not database.is_file():  # a writer would make one
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
-    with Store.open(database, key=key(key_from, database)) as store:
+    with opened(database, key_from, write=True) as store:
         found = _named(store, documents or []) if before is None else store.documents_before(before)
         purged = store.purge(found)
     screen.out(

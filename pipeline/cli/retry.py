@@ -27,14 +27,13 @@ def retry(
       nightdesk retry --db night.db
       nightdesk retry scans/0017.pdf
     """
-    from pipeline.cli.keys import key
-    from pipeline.store import Store
+    from pipeline.cli.keys import opened
 
     database = options.database(db)
     if not database.is_file():  # a writer would make one
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
     subjects = [options.absolute(file) for file in files] if files else None
-    with Store.open(database, key=key(key_from, database)) as store:
+    with opened(database, key_from, write=True) as store:
         if task is not None:
             store.require_task(task)
         count = store.retry(task=task, subjects=subjects)

@@ -21,11 +21,10 @@ def status(db: options.Db = None, key_from: options.KeyFrom = None) -> None:
     Example:
       nightdesk status --db night.db
     """
-    from pipeline.cli.keys import key
-    from pipeline.store import Store
+    from pipeline.cli.keys import opened
 
     database = options.database(db)
-    with Store.open(database, write=False, key=key(key_from, database)) as store:
+    with opened(database, key_from) as store:
         tasks, runs = store.status(), store.last_runs(_RUNS)
     if not runs:
         screen.out(f"{screen.safe(str(database))} has seen no run yet.")
