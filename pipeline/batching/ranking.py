@@ -2,7 +2,8 @@
 
 The likelihood of an alternative is the product of its tokens' probabilities, closing quote included; the total of
 long ones of very different lengths (runs of lines) is divided by a power of their length. The last token of an
-alternative is never decoded here: its probability comes from the row before.
+alternative is never decoded here: its probability comes from the row before, and is that of every token that ends the
+value there.
 
 The comparison goes in rounds of successive halving (Karnin, Koren, Somekh 2013): each round looks twice as deep into
 the alternatives, and as it may spend only so many rows, into about half as many of them, the likeliest first. What
@@ -73,6 +74,7 @@ class Ranking:
     def __init__(self, candidates: Candidates, first: dict[int, float]) -> None:
         self._power = candidates.length_power
         self._margin = candidates.margin
+        self._ends = candidates.ends
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
@@ -121,14 +123,16 @@ class Ranking:
 
     def take(self, logits: Mapping[Path, Logits]) -> None:
         """Score what the round looked at, from the logits behind each of its nodes."""
-        children: defaultdict[Path, set[int]] = defaultdict(set)
+        children: defaultdict[Path, set[Path]] = defaultdict(set)
         for path in self._alive:
             for end in range(2, min(len(path), self._depth) + 1):
-                children[path[: end - 1]].add(path[end - 1])
+                children[path[: end - 1]].add(path[:end])
+        whole = {path for path in self._alive if path[-1] in self._ends}
         for node, row in logits.items():
             normaliser = log_normaliser(row)
-            for token in children[node]:
-                self._logprobs[*node, token] = float(row[token]) - normaliser
+            for path in children[node]:
+                wanted = log_normaliser(row[self._ends[path[-1]]]) if path in whole else float(row[path[-1]])
+                self._logprobs[path] = wanted - normaliser
         self._finish()
 
     @property

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol, cast
 
@@ -30,6 +30,10 @@ MOST_ROWS = 96  # that a round of comparing candidates may spend: three tokens m
 class Candidates:
     """A few whole alternatives, as token sequences up to the end of the value, closing quote included.
 
+    The last token of an alternative may hold what the grammar forces behind the quote, as the model would write it.
+    `ends` has for such a token all those that close the value at the same place: the model may have wanted another one
+    (`"`, `",` or `"}`), and the probability that the value ends is that of all of them together.
+
     `otherwise` are the tokens of what may be written in their place (null), empty where nothing may. Whether the
     model wants it is asked first, against the beginnings of the alternatives, not against any whole one: the
     likelihood of a whole span is spread over all the spans, that of null is not.
@@ -40,6 +44,7 @@ class Candidates:
     length_power: float = 0.0  # compared is total / length ** length_power: 0 the sum, 1 the mean over the tokens
     rows: int = MOST_ROWS  # fewer look at fewer beginnings, which is faster
     margin: float = math.inf  # a beginning that lies so far behind the best one is left; in what is compared
+    ends: Mapping[int, npt.NDArray[np.intp]] = field(default_factory=dict)
 
 
 NO_CANDIDATES = Candidates()

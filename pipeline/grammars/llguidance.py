@@ -7,15 +7,17 @@ are passed on.
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
 import llguidance
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import AnswerError, EngineError, SchemaError
-from pipeline.grammars import NO_CANDIDATES, Candidates, Mask
+from pipeline.grammars import MOST_ROWS, NO_CANDIDATES, Candidates, Mask
 from pipeline.grammars.front import Json, refuse_formats, rewrite, without_idle
 from pipeline.grammars.pointing import Pointing
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, TaskSchema, any_extractive
@@ -29,10 +31,10 @@ _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.
 _LIMITS = llguidance.LLParserLimits(verbose_errors=False)  # its own but for the errors, which would hold the document
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
-# How runs of lines are compared: `length_power`, since the sum prefers short runs and the mean long ones; `rows`, since
-# the end of one line is easily found and that of several is not; `margin`, smaller ones lost values. All three are
-# measured (tests/benchmarks/LOG.md).
-_COMPARED = {"line": (0.5, 24, 1.25), "lines": (0.8, 48, 2.0)}
+# How spans of a type and runs of lines are compared: `length_power`, since the sum prefers short ones and the mean long
+# runs; `rows`, since the end of one line is easily found and that of several is not; `margin`, where a smaller one lost
+# values. All are measured (tests/benchmarks/LOG.md).
+_COMPARED = {None: (1.0, MOST_ROWS, math.inf), "line": (0.5, 24, 1.25), "lines": (1.0, 48, 1.6)}
 _LONG_TOKEN = 16  # characters; few tokens are longer
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
@@ -51,6 +53,20 @@ class _Tokenizer:
         return self._encode(text if isinstance(text, bytes) else text.encode())
 
 
+class _Ends:
+    """Which tokens begin with these bytes. Asked for the few ways in which a value ends; remembered."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._pieces = vocabulary.pieces
+        self._known: dict[bytes, npt.NDArray[np.intp]] = {}
+
+    def __getitem__(self, beginning: bytes) -> npt.NDArray[np.intp]:
+        if beginning not in self._known:
+            found = [token for token, piece in enumerate(self._pieces) if piece.startswith(beginning)]
+            self._known[beginning] = np.array(found, np.intp)
+        return self._known[beginning]
+
+
 class Engine:
     """llguidance over one vocabulary. Keeps what it compiled last."""
 
@@ -63,6 +79,7 @@ class Engine:
             eos_token=sorted(vocabulary.eog),
         )
         self._words = -(-len(vocabulary.pieces) // 32)
+        self._ends = _Ends(vocabulary)
         self._compiled: OrderedDict[ConstraintSpec, Constraint] = OrderedDict()
 
     def compile(self, spec: ConstraintSpec) -> Constraint:
@@ -83,7 +100,7 @@ class Engine:
         if matcher.is_error():
             # With a source the error's text could quote the document.
             raise _refused(_reason(matcher.get_error()) if pointing is None else "its extractive form is refused")
-        constraint = Constraint(matcher, self._tokenizer, self._words, pointing)
+        constraint = Constraint(matcher, self._tokenizer, self._words, self._ends, pointing)
         self._compiled[spec] = constraint
         while len(self._compiled) > _KEPT:
             self._compiled.popitem(last=False)
@@ -98,16 +115,18 @@ class Constraint:
         matcher: llguidance.LLMatcher,
         tokenizer: llguidance.LLTokenizer,
         words: int,
+        ends: _Ends,
         pointing: Pointing | None,
     ) -> None:
         self._matcher = matcher
         self._tokenizer = tokenizer
         self._words = words
+        self._ends = ends
         self._pointing = pointing
 
     def start(self) -> Cursor:
         """A cursor at the beginning."""
-        return Cursor(self._matcher.deep_copy(), self._tokenizer, self._words, self._pointing)
+        return Cursor(self._matcher.deep_copy(), self._tokenizer, self._words, self._ends, self._pointing)
 
 
 class Cursor:
@@ -118,11 +137,13 @@ class Cursor:
         matcher: llguidance.LLMatcher,
         tokenizer: llguidance.LLTokenizer,
         words: int,
+        ends: _Ends,
         pointing: Pointing | None,
     ) -> None:
         self._matcher = matcher
         self._tokenizer = tokenizer
         self._mask: Mask = np.zeros(words, dtype=np.int32)
+        self._ends = ends
         self._pointing = pointing
         self._tokens: list[int] = []  # kept with their text only where the grammar points
         self._text = bytearray()
@@ -154,15 +175,41 @@ class Cursor:
         found, nullable = self._pointing.alternatives_at(text)
         if not found.lines and len(found.values) > _MOST_SPANS:
             return NO_CANDIDATES
-        paths = [tuple(self._tokenizer.tokenize_bytes(held + one.encode())) for one in found.values]
         # Spans of other lines drop out once an item is held to one line.
-        paths = [path for path in paths if self._matcher.validate_tokens(list(path)) == len(path)]
-        if len(paths) < 2 or (not found.lines and len(paths) > _FEW):
+        values = [value for value in (held + one.encode() for one in found.values) if self._allows(value)]
+        if len(values) < 2 or (not found.lines and len(values) > _FEW):
             return NO_CANDIDATES
+        ends: dict[int, npt.NDArray[np.intp]] = {}
+        behind = self._forced_behind(values[0])
+        paths = tuple(self._closed(value, behind, ends) for value in values)
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        if found.lines is None:
-            return Candidates(tuple(paths), null)
-        return Candidates(tuple(paths), null, *_COMPARED[found.lines])
+        return Candidates(paths, null, *_COMPARED[found.lines], ends=ends)
+
+    def _allows(self, text: bytes) -> bool:
+        tokens = self._tokenizer.tokenize_bytes(text)
+        allowed: int = self._matcher.validate_tokens(tokens)
+        return allowed == len(tokens)
+
+    def _forced_behind(self, value: bytes) -> bytes:
+        """What the grammar forces behind a value that it allows here."""
+        matcher = self._matcher.deep_copy()
+        matcher.consume_tokens(self._tokenizer.tokenize_bytes(value))
+        return bytes(matcher.compute_ff_bytes())
+
+    def _closed(self, value: bytes, behind: bytes, ends: dict[int, npt.NDArray[np.intp]]) -> tuple[int, ...]:
+        """The tokens of a value to the one that holds its last byte, the closing quote, tokenised with what is forced
+        behind it where that is allowed. Notes in `ends` what could stand for the last one."""
+        for text in (value + behind, value):
+            tokens, length = [], 0
+            for token in self._tokenizer.tokenize_bytes(text):
+                tokens.append(token)
+                length += len(piece := self._tokenizer.decode_bytes([token]))
+                if length >= len(value):
+                    break
+            if self._matcher.validate_tokens(tokens) == len(tokens):
+                break
+        ends[token] = self._ends[piece[: len(piece) - (length - len(value))]]
+        return tuple(tokens)
 
     def continuation(self, most: int) -> Sequence[int]:
         """The document's next words, as far as the grammar allows them, behind a value that is being copied."""

@@ -186,3 +186,23 @@ def test_null_is_weighed_against_the_beginnings_not_against_a_whole() -> None:
     assert not ranking.wants_otherwise(candidates, even)
     assert ranking.wants_otherwise(candidates, rare)
     assert ranking.otherwise(candidates, rare).token == 5
+
+
+def test_a_value_ends_with_the_probability_of_all_tokens_that_end_it() -> None:
+    quote, quote_comma = 5, 6
+    ends = {quote: np.array([quote, quote_comma])}
+    alternatives = ((1, quote), (2, quote))
+    first = {1: math.log(0.4), 2: math.log(0.5)}
+    mostly_with_a_comma = np.log(np.array([0.02, 0.02, 0.02, 0.02, 0.02, 0.05, 0.85], np.float32))
+    seldom_at_all = np.log(np.array([0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1], np.float32))
+
+    def winner(candidates: Candidates) -> tuple[tuple[int, ...], float]:
+        choice = Ranking(candidates, first)
+        choice.next_round()
+        choice.take({(1,): mostly_with_a_comma, (2,): seldom_at_all})
+        return choice.best, choice.choices()[-1].logprob
+
+    assert winner(Candidates(alternatives))[0] == (2, quote)
+    best, logprob = winner(Candidates(alternatives, ends=ends))
+    assert best == (1, quote)
+    assert logprob == pytest.approx(math.log(0.9), abs=1e-5)

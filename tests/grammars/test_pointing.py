@@ -182,11 +182,41 @@ def test_candidates_on_a_real_vocabulary_begin_where_the_forced_tokens_end(real_
             cursor.commit(token)
             out.append(token)
     found = cursor.candidates()
-    assert [real_vocabulary.decode([*out, *one]) for one in found.alternatives] == [
-        b'{"v": "12/07/2024"',
-        b'{"v": "13/07/2024"',
-    ]
+    whole = [b'{"v": "12/07/2024"}', b'{"v": "13/07/2024"}']
+    assert [real_vocabulary.decode([*out, *one]) for one in found.alternatives] == whole
+    assert [[*out, *one] for one in found.alternatives] == [real_vocabulary.encode(text) for text in whole]
+    for last in {one[-1] for one in found.alternatives}:
+        closing = {real_vocabulary.pieces[token] for token in found.ends[last]}
+        assert {b'"', b'"}', b'",'} <= closing
+        assert all(piece.startswith(b'"') for piece in closing)
     assert real_vocabulary.decode([*out, *found.otherwise]) == b'{"v": null'
+
+
+def test_the_token_that_ends_a_value_is_the_one_that_the_model_would_write(real_vocabulary):
+    task = TaskSchema.from_json(
+        {
+            "type": "object",
+            "properties": {
+                "v": {
+                    "anyOf": [{"type": "string", "x-nightdesk": {"extractive": True, "type": "date"}}, {"type": "null"}]
+                },
+                "w": {"type": "string", "enum": ["one", "other"]},
+            },
+            "required": ["v", "w"],
+            "additionalProperties": False,
+        }
+    )
+    cursor = Engine(real_vocabulary).compile(ConstraintSpec(task.json_schema, SHOP)).start()
+    while forced := cursor.forced():
+        for token in forced:
+            cursor.commit(token)
+
+    found = cursor.candidates()
+
+    assert {real_vocabulary.pieces[one[-1]] for one in found.alternatives} == {b'",'}
+    for token in found.alternatives[0]:
+        cursor.commit(token)
+    assert real_vocabulary.decode(cursor.forced()).startswith(b' "w": "')
 
 
 def test_a_typed_field_without_a_span_points_at_any_words():
