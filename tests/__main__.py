@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -16,12 +17,13 @@ TIERS = {
     "format": [BIN / "ruff", "format", "--check"],
     "mypy": [sys.executable, "-m", "mypy"],
     "layers": [BIN / "lint-imports"],
-    "unit tests": [*PYTEST, "-m", "not model and not long"],
+    "unit tests": [*PYTEST, "-n", "2", "--dist", "loadfile", "-m", "not model and not long"],
     "model tests": [*PYTEST, "-m", "model and not long"],
 }
 
 
 def main() -> int:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several processes share the cores
     results = {}
     for name, command in TIERS.items():
         print(f"=== {name}", flush=True)
