@@ -173,7 +173,8 @@ def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
     """What was chosen, for people."""
     shape, sizes = spec.shape, spec.shape.sizes
     slots = "one at a time" if spec.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
-    said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {sizes.threads} threads"]
+    threads = f"{sizes.threads} thread{'s' * (sizes.threads > 1)}"
+    said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {threads}"]
     if wanted.replicas > 1:
         said.append(replicas_in_words(shape.replicas, wanted.replicas))
     if spec.drafts and spec.engine == "batched":
