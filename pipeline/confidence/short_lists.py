@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import cast
 
 from pipeline.data import Chunk, Evidence, Extraction, ShortList
-from pipeline.schema import List, Object
+from pipeline.schema import List, Node, Object
 
 _PARTS = re.compile(r"(?P<number>[^\W\d]{0,3}\d[\d.,:/%-]*)|(?P<word>[^\W\d]+)|(?P<sign>[^\w\s])")
 _TELLING = 3  # parts of a line's shape; shorter ones are those of totals and headings too
@@ -35,7 +36,7 @@ class Part:
 
 
 def lists_of(schema: Object, path: str = "") -> Iterator[str]:
-    """The paths of a record's own lists; lists inside of lists are not looked at."""
+    """The paths of a record's own lists, not of those inside of their items."""
     for member in schema.fields:
         here = f"{path}.{member.name}" if path else member.name
         if isinstance(member.node, List):
@@ -58,37 +59,77 @@ def short_lists(
     """
     found = []
     for path in lists_of(schema):
-        if any(_has_more_lines(path, part) for part in parts):
+        if any(_has_more_lines(path, p, len(_at(p.extraction.values, path)), len(p.chunk.text)) for p in parts):
             found.append(ShortList(path, "more lines look like its items"))
         elif any(_samples_have_more(path, part.extraction) for part in parts):
             found.append(ShortList(path, "most samples have more items"))
         elif _is_unusual(len(_at(values, path)), length, others.get(path, ())):
             found.append(ShortList(path, "it is usually longer"))
+    for path, inner in _lists_in_items(schema):
+        if any(_an_item_has_more_lines(path, inner, part) for part in parts):
+            found.append(ShortList(f"{path}.{inner}", "more lines look like its items"))
     return tuple(found)
 
 
-def _has_more_lines(path: str, part: Part) -> bool:
-    """Whether lines of the chunk look like those that the items found stand on, and stand behind the first of them."""
-    chunk = part.chunk
-    inside = re.compile(rf"{re.escape(path)}\[(\d+)\]")
-    places = sorted(
-        (piece.start - chunk.start, piece.end - chunk.start)
-        for piece in part.evidence
-        if piece.start is not None and piece.end is not None and inside.match(piece.path)
+def _lists_in_items(schema: Object) -> Iterator[tuple[str, str]]:
+    """The paths of lists whose items hold lists, each with the path of such a list in the item; no deeper."""
+    for path in lists_of(schema):
+        node: Node = schema
+        for name in path.split("."):
+            node = next(member.node for member in cast(Object, node).fields if member.name == name)
+        items = cast(List, node).items
+        if isinstance(items, Object):
+            yield from ((path, inner) for inner in lists_of(items))
+
+
+def _an_item_has_more_lines(path: str, inner: str, part: Part) -> bool:
+    """Whether a list inside of an item is short of lines that stand before the next item."""
+    items = _at(part.extraction.values, path)
+    begins = [_places(f"{path}[{number}]", part)[:1] for number in range(len(items))]
+    for number, item in enumerate(items):
+        end = min((start for later in begins[number + 1 :] for start, *_ in later), default=len(part.chunk.text))
+        if _has_more_lines(f"{path}[{number}].{inner}", part, len(_at(item, inner)), end):
+            return True
+    return False
+
+
+def _places(path: str, part: Part) -> list[tuple[int, int, str]]:
+    """Where the values at or below a path stand in the chunk, in order, and their paths from there."""
+    below = re.compile(rf"{re.escape(path)}(?P<rest>(?:[.\[].*)?)$")
+    found = ((piece, below.match(piece.path)) for piece in part.evidence)
+    return sorted(
+        (piece.start - part.chunk.start, piece.end - part.chunk.start, match["rest"])
+        for piece, match in found
+        if match is not None and piece.start is not None and piece.end is not None
     )
-    if not places:
+
+
+def _has_more_lines(path: str, part: Part, items: int, behind: int) -> bool:
+    """Whether lines of the chunk look like those that the items found stand on, and stand behind the first of them and
+    before `behind`. Lines of lists in the items speak neither for nor against."""
+    places = _places(path, part)
+    own = [place for place in places if place[2].count("[") == 1]
+    if not own:
         return False
     taken: Counter[str] = Counter()
     left: Counter[str] = Counter()
-    for line in re.finditer(r"[^\n]+", chunk.text):
-        if line.end() <= places[0][0]:
+    for line in re.finditer(r"[^\n]+", part.chunk.text):
+        if line.end() <= own[0][0]:
             continue
-        held = any(start < line.end() and end > line.start() for start, end in places)
-        (taken if held else left)[_shape(line[0])] += 1
+        if line.start() >= behind:
+            break
+        if _stands_on(line, own):
+            taken[_shape(line[0])] += 1
+        elif not _stands_on(line, places):
+            left[_shape(line[0])] += 1
     like = {shape: number for shape, number in left.items() if shape in taken and "9" in shape}
     telling = sum(number for shape, number in like.items() if len(shape) >= _TELLING)
     plain = sum(like.values()) - telling
-    return telling >= _LIKE_THEM or plain >= len(_at(part.extraction.values, path)) + _MANY_MORE
+    return telling >= _LIKE_THEM or plain >= items + _MANY_MORE
+
+
+def _stands_on(line: re.Match[str], places: Sequence[tuple[int, int, str]]) -> bool:
+    return any(start < line.end() and end > line.start() for start, end, _ in places)
 
 
 def _shape(line: str) -> str:

@@ -78,3 +78,28 @@ def test_any_text_is_judged(text, samples):
     items = text.split()[:2]
 
     reasons(part([text], items, (9,) * samples))
+
+
+def orders(lines: list[str], found: list[list[str]]) -> list[tuple[str, str]]:
+    """Orders, each with the items that were found; an order begins with a line `Order <number>`."""
+    rows = List(Object((Field("name", Text()),)))
+    schema = Object((Field("orders", List(Object((Field("no", Text()), Field("rows", rows))))),))
+    text = "\n".join(lines)
+    evidence = []
+    for number, items in enumerate(found):
+        for path, quote in (
+            (f"orders[{number}].no", f"Order {number + 1}"),
+            *((f"orders[{number}].rows[{at}].name", item) for at, item in enumerate(items)),
+        ):
+            start = text.index(quote)
+            evidence.append(Evidence(path, quote, Found.POINTED, start, start + len(quote), 1, 1))
+    values = {"orders": [{"no": str(n), "rows": [{"name": item} for item in items]} for n, items in enumerate(found)]}
+    one = Part(Chunk("d", 0, 0, len(text), text), Extraction("k", values, ()), evidence)
+    return [(short.path, short.reason) for short in short_lists(schema, values, [one], len(text), {})]
+
+
+def test_a_list_in_an_item_is_short_where_lines_before_the_next_item_look_like_its_own():
+    lines = ["Order 1", *ROWS[:3], "Order 2", *ROWS[3:]]
+
+    assert orders(lines, [["Tea", "Bun", "Jam"], ["Egg", "Oat"]]) == []
+    assert orders(lines, [["Tea"], ["Egg", "Oat"]]) == [("orders.rows", "more lines look like its items")]
