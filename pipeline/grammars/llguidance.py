@@ -34,7 +34,7 @@ _FEW = 32  # alternatives that are worth decoding all of
 # How spans of a type and runs of lines are compared: `length_power`, since the sum prefers short ones and the mean long
 # runs; `rows`, since the end of one line is easily found and that of several is not; `margin`, where a smaller one lost
 # values. All are measured (tests/benchmarks/LOG.md).
-_COMPARED = {None: (1.0, MOST_ROWS, math.inf), "line": (0.5, 24, 1.25), "lines": (1.0, 48, 1.6)}
+_COMPARED = {None: (1.0, MOST_ROWS, math.inf), "line": (0.5, 24, 1.25), "lines": (0.8, 48, 2.0)}
 _LONG_TOKEN = 16  # characters; few tokens are longer
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
@@ -180,8 +180,11 @@ class Cursor:
         if len(values) < 2 or (not found.lines and len(values) > _FEW):
             return NO_CANDIDATES
         ends: dict[int, npt.NDArray[np.intp]] = {}
-        behind = self._forced_behind(values[0])
-        paths = tuple(self._closed(value, behind, ends) for value in values)
+        if found.lines == "lines":  # a quote alone is unlikely, which keeps runs of lines from ending early (LOG.md)
+            paths = tuple(tuple(self._tokenizer.tokenize_bytes(value)) for value in values)
+        else:
+            behind = self._forced_behind(values[0])
+            paths = tuple(self._closed(value, behind, ends) for value in values)
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
         return Candidates(paths, null, *_COMPARED[found.lines], ends=ends)
 
