@@ -30,6 +30,7 @@ SAMPLES = ROOT / "samples"
 FOLDERS = {
     "receipts": "receipts",
     "mixed": "receipts",
+    "formats": "receipts",
     "invoices": "invoices",
     "contracts": "contracts",
     "mail": "mail",
@@ -40,8 +41,8 @@ def job(database: Path, model: str, threads: int | None) -> Job:
     """The night over the samples, and the receipts in other formats."""
     given = {("model",): model, ("engine", "shape", "threads"): threads}
     night = from_file(SAMPLES / "night.toml", database, given)
-    mixed = JobTask(task=FOLDERS["mixed"], inputs=(SAMPLES / "mixed",))
-    return night.model_copy(update={"tasks": (*night.tasks, mixed)})
+    others = JobTask(task="receipts", inputs=(SAMPLES / "mixed", SAMPLES / "formats"))
+    return night.model_copy(update={"tasks": (*night.tasks, others)})
 
 
 def answer(wanted: Job, minutes: float) -> Summary:
