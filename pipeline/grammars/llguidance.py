@@ -34,7 +34,12 @@ _FEW = 32  # alternatives that are worth decoding all of
 # How spans of a type and runs of lines are compared: `length_power`, since the sum prefers short ones and the mean long
 # runs; `rows`, since the end of one line is easily found and that of several is not; `margin`, where a smaller one lost
 # values. All are measured (tests/benchmarks/LOG.md).
-_COMPARED = {None: (1.0, MOST_ROWS, math.inf), "line": (0.5, 24, 1.25), "lines": (0.8, 48, 2.0)}
+_COMPARED = {
+    "number": (0.0, MOST_ROWS, math.inf),  # by the mean, a long price stood for a short quantity
+    "line": (0.5, 24, 1.25),
+    "lines": (0.8, 48, 2.0),
+}
+_SPANS = (1.0, MOST_ROWS, math.inf)
 _LONG_TOKEN = 16  # characters; few tokens are longer
 _MOST_SPANS = 1000  # that are tokenised to see which of them the grammar still allows here
 
@@ -186,7 +191,7 @@ class Cursor:
             behind = self._forced_behind(values[0])
             paths = tuple(self._closed(value, behind, ends) for value in values)
         null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
-        return Candidates(paths, null, *_COMPARED[found.lines], ends=ends)
+        return Candidates(paths, null, *_COMPARED.get(found.lines or found.type, _SPANS), ends=ends)
 
     def _allows(self, text: bytes) -> bool:
         tokens = self._tokenizer.tokenize_bytes(text)

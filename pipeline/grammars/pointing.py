@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
-from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, Unit, any_extractive
+from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, Unit, ValueType, any_extractive
 from pipeline.schema.canonical import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
@@ -36,6 +36,7 @@ class Alternatives:
     runs of lines, and how many of them the field expects: "line" one, "lines" several."""
 
     values: dict[str, None] = field(default_factory=dict, repr=False)
+    type: ValueType = "text"
     lines: Unit | None = None
 
     def besides(self, said: list[str]) -> Alternatives:
@@ -44,7 +45,7 @@ class Alternatives:
         if not (self.lines and used):
             return self
         kept = {v: None for v in self.values if not any(v[1:-1] in old or old in v[1:-1] for old in used)}
-        return Alternatives(kept, self.lines)
+        return Alternatives(kept, self.type, self.lines)
 
 
 class Pointing:
@@ -294,6 +295,8 @@ class _Writer:
         alternatives = self.alternatives.setdefault(path, Alternatives())
         alternatives.values.update(dict.fromkeys(map(_quoted, values)))
         extractive = node.extractive
+        if extractive is not None:
+            alternatives.type = extractive.type
         if not values and extractive is not None and extractive.unit != "word":
             alternatives.lines = extractive.unit
             alternatives.values.update(dict.fromkeys(map(_quoted, self._runs(limit, window))))

@@ -173,6 +173,18 @@ def test_a_typed_value_is_a_span_of_its_type_and_the_spans_are_candidates():
     assert cursor.done()
 
 
+def test_numbers_are_compared_by_the_sum_so_that_a_price_is_no_quantity():
+    powers = {}
+    for kind in ("number", "money", "date"):
+        cursor = ENGINE.compile(ConstraintSpec(schema(type=kind).json_schema, f"{SHOP} 3 of 4, EUR 5.00")).start()
+        for token in cursor.forced():
+            cursor.commit(token)
+        found = cursor.candidates()
+        assert len(found.alternatives) > 1
+        powers[kind] = found.length_power
+    assert powers == {"number": 0.0, "money": 1.0, "date": 1.0}
+
+
 def test_candidates_on_a_real_vocabulary_begin_where_the_forced_tokens_end(real_vocabulary):
     task = schema(type="date")
     cursor = Engine(real_vocabulary).compile(ConstraintSpec(task.json_schema, SHOP)).start()

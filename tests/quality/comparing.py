@@ -26,7 +26,7 @@ from pipeline.engines.llama import Llama
 from pipeline.engines.naive import ANSWER, FORK, Naive
 from pipeline.engines.sizes import Sizes
 from pipeline.evaluation.matching import is_right
-from pipeline.grammars import Candidates, pointing
+from pipeline.grammars import MOST_ROWS, Candidates, pointing
 from pipeline.grammars.llguidance import Engine
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder, load_task
@@ -65,7 +65,7 @@ class Whole(Naive):
     met: list[tuple[tuple[Tokens, ...], Runs]]
 
     def _rank(self, answer: Sequence, candidates: Candidates, row: int) -> None:
-        if not candidates.length_power:
+        if candidates.rows == MOST_ROWS:
             super()._rank(answer, candidates, row)
             return
         runs: Runs = {}
