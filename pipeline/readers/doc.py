@@ -1,13 +1,15 @@
 """Word documents from before 2007 (.doc, .dot), with olefile for the container and own code for the text in it.
 
-Kept: the main text, with table rows as `cell | cell`, then footnotes, comments, endnotes and text boxes; headers
-before it and footers among them, each text once. Tracked changes are read as if accepted, as if refused, or all with
-marks. Hidden text is not read. Lost: lists' marks (Word counts them while it draws), pictures, embedded files, which
-note belongs where. Documents older than Word 97 are refused.
+Kept: the main text, with the marks of lists as Word counts them, table rows as `cell | cell`, notes as `[1] text` and
+comments as `[Comment by Ana: text]` behind the paragraph that they are of; then text boxes; headers before it and
+footers among them, each text once. Tracked changes are read as if accepted, as if refused, or all with marks. Hidden
+text is not read. Lost: pictures, embedded files, the marks of lists whose tables are damaged. Documents older than
+Word 97 are refused.
 
-[MS-DOC]: the FIB, the piece table (Clx, PlcPcd), the names of authors (SttbfRMark), and of the properties (Chpx, Papx)
-those that hide, insert or delete text or end rows. Nothing well kept reads it: antiword (2005) and catdoc (2016) are
-programs, textract is a wrapper of those.
+[MS-DOC]: the FIB, the piece table (Clx, PlcPcd), the names of authors (SttbfRMark, GrpXstAtnOwners), the places of
+notes (PlcffndRef, PlcfandRef and those of their texts), and of the properties (Chpx, Papx) those that hide, insert or
+delete text, end rows or name lists. Nothing well kept reads it: antiword (2005) and catdoc (2016) are programs,
+textract is a wrapper of those.
 """
 
 from __future__ import annotations
@@ -18,36 +20,59 @@ import re
 import struct
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 import olefile
 
 from pipeline.data import Changes
 from pipeline.errors import ReadError
-from pipeline.readers import PageText, Reading, ReadOptions, packages
+from pipeline.readers import PageText, Reading, ReadOptions, doc_lists, doc_notes, packages
 from pipeline.readers.changes import Change, marked
+from pipeline.readers.doc_properties import CHPX, PAPX, STYLE, Run, all_runs
+from pipeline.readers.numbering import Numbering
 
 SUFFIXES = (".doc", ".dot")
-VERSION = f"2 (olefile {olefile.__version__})"
+VERSION = f"3 (olefile {olefile.__version__})"
 
 _MOST_BYTES = 256 << 20
 _WORD_97 = 0x00C1
 _ENCRYPTED, _TABLE_1 = 0x0100, 0x0200
-_CLX, _CHPX, _PAPX, _AUTHORS = 0x01A2, 0x00FA, 0x0102, 0x0232  # where the FIB says where these lie: offset and length
+_CLX, _AUTHORS = 0x01A2, 0x0232  # where the FIB says where these lie: offset and length
 _LENGTHS = (0x4C, 0x50, 0x54, 0x58, 0x5C, 0x60, 0x64, 0x68)  # characters of each part, in the order of the text
 _MAIN, _HEADERS, _MACROS = 0, 2, 3
-_HIDDEN, _DELETED, _INSERTED, _ROW_END = 0x083C, 0x0800, 0x0801, 0x2417
+_HIDDEN, _DELETED, _INSERTED = 0x083C, 0x0800, 0x0801
+_ROW_END, _IN_TABLE, _LIST, _DEPTH = 0x2417, 0x2416, 0x460B, 0x260A
+_NO_LIST = 0x07FF  # numbers of lists end below
 _DELETED_BY, _INSERTED_BY = 0x4863, 0x4804
-_PAGE = 512
-_OPERAND = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
 _FIELD = re.compile(r"\x13[^\x13\x14\x15]*(?:\x14([^\x13\x14\x15]*))?\x15")
 _DEEPEST_FIELD = 10
-_CHARACTERS = {0x0B: "\n", 0x0C: "\n\n", 0x0D: "\n", 0x1E: "-", 0x1F: ""} | dict.fromkeys((1, 2, 3, 4, 5, 8), "")
 _ROW = "\x1c"  # stands for the end of a row, which Word marks as it marks the end of a cell
+_LINE = "\ufdd0"  # stands for the end of a paragraph in a cell, if it is not the last one
+_ITEM = "\ufdd1"  # stands with a list's number and a depth before the end of a paragraph that is an item
+_ENDS = ("\r", "\a", "\f", _ROW, _LINE)
+_ITEMS = re.compile(f"([^\r\a\f{_ROW}{_LINE}]*){_ITEM}(\\d+),(\\d+){_ITEM}")
 
-Ranges = list[tuple[int, int]]
-Run = tuple[int, int, Mapping[int, int]]
-Revised = list[tuple[int, int, Change]]
+_CHARACTERS = {0x0B: "\n", 0x0C: "\n\n", 0x0D: "\n", 0x1E: "-", 0x1F: "", ord(_LINE): "\n"}
+_CHARACTERS |= dict.fromkeys((1, 2, 3, 4, 5, 8), "")
+
+Stretch = TypeVar("Stretch")
+_Key = TypeVar("_Key")
+_Found = TypeVar("_Found")
+Stretches = list[tuple[int, int, Stretch]]  # of the stream, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What stands for characters of the text, by the stretches where it does."""
+
+    gone: Stretches[str]
+    rows: Stretches[str]
+    cells: Stretches[str]
+    items: Stretches[str]
+    revised: Stretches[Change]
 
 
 def recognises(content: bytes) -> bool:
@@ -73,7 +98,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:
                     hint="Convert it first: `soffice --headless --convert-to docx FILE`.",
                 )
             table = _stream(file, "1Table" if flags & _TABLE_1 else "0Table", name)
-        runs = [*_all_runs(stream, table, _CHPX)]
+        runs = [*all_runs(stream, table, CHPX)]
         text = _text(stream, table, runs, options.changes)
         changed = bool(_ranges(runs, (_INSERTED, _DELETED)))
     except (MemoryError, ReadError):
@@ -92,22 +117,52 @@ def _stream(file: olefile.OleFileIO, stream: str, name: str) -> bytes:
 
 def _text(stream: bytes, table: bytes, runs: Sequence[Run], changes: Changes) -> str:
     not_read = {"final": (_HIDDEN, _DELETED), "original": (_HIDDEN, _INSERTED), "all": (_HIDDEN,)}[changes]
-    gone = _ranges(runs, not_read)
-    rows = _ranges(_all_runs(stream, table, _PAPX), (_ROW_END,))
-    revised = _revised(stream, table, runs) if changes == "all" else []
-    whole = list(_pieces(stream, table, gone, rows, revised))
+    paragraphs = [*all_runs(stream, table, PAPX)]
+    marks = _Marks(
+        _ranges(runs, not_read, "\0"),
+        _ranges(paragraphs, (_ROW_END,), _ROW),
+        _ranges(paragraphs, (_IN_TABLE,), _LINE),
+        _items(stream, table, paragraphs),
+        _revised(stream, table, runs) if changes == "all" else [],
+    )
+    whole = list(_pieces(stream, table, marks))
     lengths = [max(0, length) for (length,) in (struct.unpack_from("<i", stream, at) for at in _LENGTHS)]
-    parts = []
-    at = 0
-    for length in lengths:
-        parts.append(_readable("".join(whole[at : at + length])))
-        at += length
+    starts = list(itertools.accumulate(lengths, initial=0))
+    numbering = Numbering(_or_none(doc_lists.lists, stream, table))
+    notes = doc_notes.notes(stream, table, lengths) if len(whole) >= starts[-1] else []
+    _place(notes, whole, starts, numbering)
+    parts = [_readable("".join(whole[start:end]), numbering) for start, end in itertools.pairwise(starts)]
     headers = list(dict.fromkeys(line for line in parts[_HEADERS].split("\n") if line.strip()))
-    others = [part for number, part in enumerate(parts) if number not in {_MAIN, _HEADERS, _MACROS}]
+    told = {_MAIN, _HEADERS, _MACROS, *(note.part for note in notes)}
+    others = [part for number, part in enumerate(parts) if number not in told]
     return "\n\n".join(piece for piece in ("\n".join(headers), parts[_MAIN], *others) if piece.strip())
 
 
-def _pieces(stream: bytes, table: bytes, gone: Ranges, rows: Ranges, revised: Revised) -> Iterator[str]:
+def _place(notes: Iterable[doc_notes.Note], whole: list[str], starts: Sequence[int], numbering: Numbering) -> None:
+    """Put every note behind the paragraph that names it, or into its cell."""
+    behind: dict[int, list[str]] = {}
+    count = 0
+    for note in notes:
+        if whole[note.place] == "\0":
+            continue
+        start, end = (starts[note.part] + one for one in note.text)
+        said = " ".join(_readable("".join(whole[start:end]), numbering).split())
+        if note.is_comment:
+            said = f"[Comment{note.author and f' by {note.author}'}: {said}]"
+        else:
+            count += 1
+            said = f"[{count}] {said}"
+            whole[note.place] = f"[{count}]{whole[note.place]}"
+        paragraph_ends = (at for at in range(note.place, starts[1]) if whole[at].endswith(_ENDS))
+        behind.setdefault(next(paragraph_ends, note.place), []).append(said)
+    for at, said_there in behind.items():
+        if whole[at].endswith(("\r", "\f")):
+            whole[at] += "".join(f"{said}\r" for said in said_there)
+        else:
+            whole[at] = f" {' '.join(said_there)}{whole[at]}"
+
+
+def _pieces(stream: bytes, table: bytes, marks: _Marks) -> Iterator[str]:
     """The text in its order, one for each character that is counted: NUL for what is not to be read; a change with its
     mark stands as a whole in place of its first character."""
     at, length = struct.unpack_from("<II", stream, _CLX)
@@ -132,35 +187,64 @@ def _pieces(stream: bytes, table: bytes, gone: Ranges, rows: Ranges, revised: Re
         text = content.decode("cp1252" if width == 1 else "utf-16-le", "replace") if content else ""
         if len(text) != characters:  # a pair of surrogates counts twice
             text = "".join(chr(code) for code in struct.unpack_from(f"<{len(content) // 2}H", content))
-        yield from _characters(text, start, width, gone, rows, revised)
+        yield from _characters(text, start, width, marks)
 
 
-def _characters(text: str, start: int, width: int, gone: Ranges, rows: Ranges, revised: Revised) -> list[str]:
+def _characters(text: str, start: int, width: int, marks: _Marks) -> list[str]:
     characters = list(text)
-    end = start + len(text) * width
-    for ranges, mark in ((rows, _ROW), (gone, "\0")):
-        first = max(0, bisect_right(ranges, (start, 0)) - 1)
-        for low, high in ranges[first:]:
-            if low >= end:
+
+    def within(stretches: Stretches[Stretch]) -> Iterator[tuple[range, Stretch]]:
+        first = max(0, bisect_right(stretches, start, key=itemgetter(0)) - 1)
+        for low, high, stands in itertools.islice(stretches, first, None):
+            if low >= start + len(text) * width:
                 break
-            for index in range(max(0, (low - start) // width), min(len(text), (high - start) // width)):
-                if mark == "\0" or text[index] == "\a":
-                    characters[index] = mark
-    for low, high, change in revised:
-        stretch = range(max(0, (low - start) // width), min(len(text), (high - start) // width))
-        for control, group in itertools.groupby(stretch, key=lambda index: characters[index] < " "):
-            indices = list(group)
+            yield range(max(0, (low - start) // width), min(len(text), (high - start) // width)), stands
+
+    for place, stretches in (("\a", marks.rows), ("\r", marks.cells)):
+        for indices, stands in within(stretches):
+            for index in indices:
+                if text[index] == place:
+                    characters[index] = stands
+    for indices, item in within(marks.items):
+        for index in indices:
+            if characters[index].endswith(_ENDS):
+                characters[index] = item + characters[index]
+    for indices, stands in within(marks.gone):
+        characters[indices.start : indices.stop] = [stands] * len(indices)
+    for indices, change in within(marks.revised):
+        for control, group in itertools.groupby(indices, lambda at: text[at] < " " or characters[at] == "\0"):
+            run = list(group)
             if not control:
-                whole = marked("".join(characters[index] for index in indices), change)
-                characters[indices[0] : indices[-1] + 1] = [whole, *[""] * (len(indices) - 1)]
+                whole = marked("".join(characters[index] for index in run), change)
+                characters[run[0] : run[-1] + 1] = [whole, *[""] * (len(run) - 1)]
     return characters
 
 
-def _revised(stream: bytes, table: bytes, runs: Iterable[Run]) -> Revised:
+def _or_none(
+    read_from: Callable[[bytes, bytes], dict[_Key, _Found]], stream: bytes, table: bytes
+) -> dict[_Key, _Found]:
+    try:
+        return read_from(stream, table)
+    except (struct.error, IndexError):  # the words without the marks of lists are better than no words
+        return {}
+
+
+def _items(stream: bytes, table: bytes, paragraphs: Iterable[Run]) -> Stretches[str]:
+    """The paragraphs that are items of lists, by their own properties or those of their style."""
+    styles = _or_none(doc_lists.style_properties, stream, table)
+    found = []
+    for low, high, own in paragraphs:
+        properties = {**styles.get(own.get(STYLE, 0), {}), **own}
+        if 0 < properties.get(_LIST, 0) < _NO_LIST:
+            found.append((low, high, f"{_ITEM}{properties[_LIST]},{properties.get(_DEPTH, 0)}{_ITEM}"))
+    return sorted(found)
+
+
+def _revised(stream: bytes, table: bytes, runs: Iterable[Run]) -> Stretches[Change]:
     """The stretches that were inserted or deleted, in order; where both, deleted."""
     at, length = struct.unpack_from("<II", stream, _AUTHORS)
     authors = _strings(table[at : at + length])
-    found: Revised = []
+    found: Stretches[Change] = []
     for low, high, switches in sorted(runs, key=lambda run: run[:2]):
         if switches.get(_DELETED) or switches.get(_INSERTED):
             by = switches.get(_DELETED_BY if switches.get(_DELETED) else _INSERTED_BY, 0)
@@ -183,14 +267,18 @@ def _strings(sttb: bytes) -> list[str]:
     return found
 
 
-def _readable(text: str) -> str:
-    """Fields by what they show, cells and rows as lines, Word's own characters as everybody's."""
+def _readable(text: str, numbering: Numbering) -> str:
+    """Fields by what they show, items with their marks, cells and rows as lines, Word's own characters."""
+
+    def item(found: re.Match[str]) -> str:
+        return numbering.mark(found[2], int(found[3])) + found[1] if found[1].strip() else found[1]
+
     text = text.replace("\0", "")
     for _ in range(_DEEPEST_FIELD):
         text, found = _FIELD.subn(lambda field: field[1] or "", text)
         if not found:
             break
-    text = re.sub("[\x13\x14\x15]", "", text)
+    text = _ITEMS.sub(item, re.sub("[\x13\x14\x15]", "", text))
     lines = []
     for row in text.split(_ROW):
         *cells, rest = row.split("\a")
@@ -203,54 +291,12 @@ def _readable(text: str) -> str:
     return pairs.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _ranges(runs: Iterable[Run], wanted: tuple[int, ...]) -> Ranges:
-    """Stretches of the stream, in bytes, whose properties have one of the wanted ones switched on."""
-    merged: Ranges = []
+def _ranges(runs: Iterable[Run], wanted: tuple[int, ...], stands: str = "") -> Stretches[str]:
+    """Stretches whose properties have one of the wanted ones switched on, with what stands for their characters."""
+    merged: Stretches[str] = []
     for low, high in sorted(run[:2] for run in runs if any(run[2].get(one) for one in wanted)):
         if merged and low <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(high, merged[-1][1])
+            merged[-1] = merged[-1][0], max(high, merged[-1][1]), stands
         else:
-            merged.append((low, high))
+            merged.append((low, high, stands))
     return merged
-
-
-def _all_runs(stream: bytes, table: bytes, where: int) -> Iterator[Run]:
-    """Stretches of the stream, in bytes, with their properties."""
-    at, length = struct.unpack_from("<II", stream, where)
-    plc = table[at : at + length]
-    count = max(0, (len(plc) - 4) // 8)
-    pages = dict.fromkeys(struct.unpack_from(f"<{count}I", plc, 4 * (count + 1)) if count else ())
-    for page in pages:
-        yield from _runs(stream, page & 0x3FFFFF, where)
-
-
-def _runs(stream: bytes, number_of_page: int, where: int) -> Iterator[Run]:
-    page = stream[number_of_page * _PAGE : (number_of_page + 1) * _PAGE]
-    if len(page) < _PAGE:
-        return
-    count = page[-1]
-    ends = struct.unpack_from(f"<{count + 1}I", page)
-    step = 1 if where == _CHPX else 13
-    for number in range(count):
-        offset = 2 * page[4 * (count + 1) + step * number]
-        if not offset:
-            continue
-        if where == _CHPX:
-            properties = page[offset + 1 : offset + 1 + page[offset]]
-        elif page[offset]:
-            properties = page[offset + 3 : offset + 2 * page[offset]]
-        else:
-            properties = page[offset + 4 : offset + 2 + 2 * page[offset + 1]]
-        yield ends[number], ends[number + 1], _switches(properties)
-
-
-def _switches(properties: bytes) -> Mapping[int, int]:
-    """The first byte of each property's operand."""
-    found = {}
-    at = 0
-    while at + 3 <= len(properties):
-        (kind,) = struct.unpack_from("<H", properties, at)
-        found[kind] = properties[at + 2]
-        size = _OPERAND.get(kind >> 13, 1 + properties[at + 2])
-        at += 2 + (size + 1 if kind == 0xD608 else size)  # the one whose length takes two bytes
-    return found

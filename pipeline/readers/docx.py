@@ -19,7 +19,7 @@ from lxml import etree
 from pipeline.data import Changes
 from pipeline.readers import PageText, Reading, ReadOptions, packages
 from pipeline.readers.changes import Change, is_read, marked
-from pipeline.readers.numbering import Numbering, whole
+from pipeline.readers.numbering import Numbering, lists_of, whole
 from pipeline.readers.outline import Outline
 from pipeline.readers.packages import Package, attribute, child, local
 
@@ -71,7 +71,7 @@ class _Document:
         self._package = package
         self._main = main
         self._body = package.xml(main)
-        self._numbering = Numbering(self._part("numbering"))
+        self._numbering = Numbering(lists_of(self._part("numbering")))
         self._default, self._styles = _styles(self._part("styles"), self._numbering)
         self._notes = {
             kind: {attribute(one, "id"): one for one in self._children(f"{kind}s")} for kind in ("footnote", "endnote")

@@ -1,9 +1,12 @@
-"""The marks of a Word document's lists, counted as Word counts them: `1.`, `2.1`, `(a)`, `-`."""
+"""The marks of a Word document's lists, counted as Word counts them: `1.`, `2.1`, `(a)`, `-`.
+
+The lists come from a docx's numbering part (here) or from a .doc (doc_lists.py).
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -19,8 +22,10 @@ _ROMAN = tuple(
 )
 
 
-@dataclass
-class _Level:
+@dataclass(frozen=True)
+class Level:
+    """How one depth of a list is marked. In `text`, `%1` stands for the number of the first level."""
+
     kind: str = "decimal"
     text: str = ""
     start: int = 1
@@ -28,23 +33,23 @@ class _Level:
 
 
 @dataclass
-class _List:
-    levels: dict[int, _Level] = field(default_factory=dict)
+class CountedList:
+    """The levels of a list, and where each of them has counted to."""
+
+    levels: dict[int, Level] = field(default_factory=dict)
     counters: dict[int, int] = field(default_factory=dict)
 
 
 class Numbering:
     """The lists of one document. The paragraphs are asked in order, since each asking counts."""
 
-    def __init__(self, root: etree._Element | None) -> None:
-        self._lists: dict[str, _List] = {}
+    def __init__(self, lists: dict[str, CountedList]) -> None:
+        self._lists = lists
         self.of_style: dict[str, tuple[str, int]] = {}
-        definitions: dict[str, _List] = {}
-        for element in () if root is None else root:
-            if local(element) == "abstractNum":
-                definitions[attribute(element, "abstractNumId")] = _definition(element)
-            elif local(element) == "num":
-                self._add(element, definitions)
+        for list_id, one in lists.items():
+            for depth, level in one.levels.items():
+                if level.style:
+                    self.of_style.setdefault(level.style, (list_id, depth))
 
     def mark(self, list_id: str, depth: int) -> str:
         """The mark of the next paragraph at this depth of a list, with a blank behind it; "" for none."""
@@ -60,34 +65,42 @@ class Numbering:
 
         def number(place: re.Match[str]) -> str:
             other = int(place[1]) - 1
-            shown = found.levels.get(other, _Level())
+            shown = found.levels.get(other, Level())
             return written(found.counters.get(other, shown.start), shown.kind)
 
         text = re.sub(r"%([1-9])", number, level.text).strip()
         return f"{text} " if text else ""
 
-    def _add(self, element: etree._Element, definitions: dict[str, _List]) -> None:
-        list_id = attribute(element, "numId")
-        base = definitions.get(attribute(child(element, "abstractNumId"), "val"))
-        if base is None:
-            return
-        changes = [one for one in element if local(one) == "lvlOverride"]
-        found = base  # lists of one definition go on counting where another stopped
-        if changes:
-            found = _List(dict(base.levels))
-            for change in changes:
-                depth = whole(attribute(change, "ilvl"))
-                level = child(change, "lvl")
-                if level is not None:
-                    found.levels[depth] = _level(level)
-                restart = child(change, "startOverride")
-                if restart is not None:
-                    old = found.levels.get(depth, _Level())
-                    found.levels[depth] = _Level(old.kind, old.text, whole(attribute(restart, "val"), 1), old.style)
-        self._lists[list_id] = found
-        for depth, one in found.levels.items():
-            if one.style:
-                self.of_style.setdefault(one.style, (list_id, depth))
+
+def lists_of(root: etree._Element | None) -> dict[str, CountedList]:
+    """The lists of a docx's numbering part, by the number that its paragraphs name."""
+    lists: dict[str, CountedList] = {}
+    definitions: dict[str, CountedList] = {}
+    for element in () if root is None else root:
+        if local(element) == "abstractNum":
+            definitions[attribute(element, "abstractNumId")] = _definition(element)
+        elif local(element) == "num":
+            base = definitions.get(attribute(child(element, "abstractNumId"), "val"))
+            if base is not None:
+                lists[attribute(element, "numId")] = _changed(base, element)
+    return lists
+
+
+def _changed(base: CountedList, element: etree._Element) -> CountedList:
+    changes = [one for one in element if local(one) == "lvlOverride"]
+    if not changes:
+        return base  # lists of one definition go on counting where another stopped
+    found = CountedList(dict(base.levels))
+    for change in changes:
+        depth = whole(attribute(change, "ilvl"))
+        level = child(change, "lvl")
+        if level is not None:
+            found.levels[depth] = _level(level)
+        restart = child(change, "startOverride")
+        if restart is not None:
+            old = found.levels.get(depth, Level())
+            found.levels[depth] = replace(old, start=whole(attribute(restart, "val"), 1))
+    return found
 
 
 def whole(text: str, default: int = 0) -> int:
@@ -98,8 +111,8 @@ def whole(text: str, default: int = 0) -> int:
         return default
 
 
-def _definition(element: etree._Element) -> _List:
-    found = _List()
+def _definition(element: etree._Element) -> CountedList:
+    found = CountedList()
     for level in element:
         depth = whole(attribute(level, "ilvl"))
         if local(level) == "lvl" and 0 <= depth < _LEVELS:
@@ -107,8 +120,8 @@ def _definition(element: etree._Element) -> _List:
     return found
 
 
-def _level(element: etree._Element) -> _Level:
-    return _Level(
+def _level(element: etree._Element) -> Level:
+    return Level(
         attribute(child(element, "numFmt"), "val", "decimal"),
         attribute(child(element, "lvlText"), "val"),
         whole(attribute(child(element, "start"), "val"), 1),

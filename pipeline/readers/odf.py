@@ -24,7 +24,7 @@ from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"5 ({packages.VERSION})"
+VERSION = f"6 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -196,14 +196,14 @@ class _Document:
                     seen.add(text)
                     yield text
 
-    def _flat(self, parent: Iterable[etree._Element], *, also_blank: bool = False) -> list[str]:
-        """The lines of what stands apart: a header, a cell, a note, a box."""
+    def _flat(self, parent: Iterable[etree._Element], *, also_blank: bool = False, notes: bool = False) -> list[str]:
+        """The lines of what stands apart: a header, a cell, a note, a box. With `notes`, also those in it."""
         kept = self._lines, self._behind, self._gap, self._mark, self._joined
         self._lines, self._behind, self._gap, self._mark, self._joined = [], [], 0.0, "", ""
-        self._inside += 1
+        self._inside += not notes
         self._blocks(parent)
         self._end_joined()
-        self._inside -= 1
+        self._inside -= not notes
         lines = [line for line in self._lines if line.strip() or also_blank]
         self._lines, self._behind, self._gap, self._mark, self._joined = kept
         return lines
@@ -359,7 +359,7 @@ class _Document:
             else:
                 if is_place:
                     self._outline.row(len(self._lines))
-                self._lines.append(" | ".join(" ".join(self._flat(cell)) for cell in cells).rstrip(" |"))
+                self._lines.append(" | ".join(" ".join(self._flat(cell, notes=True)) for cell in cells).rstrip(" |"))
         self._lines.append("")
         self._gap = 0.0
 

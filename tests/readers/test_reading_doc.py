@@ -1,5 +1,7 @@
-"""Word documents from before 2007. The file was written by LibreOffice; its flat source lies in tests/samples."""
+"""Word documents from before 2007. The files were written by LibreOffice: `FILE` from the flat source in tests/samples,
+`notes.*` from the .fodt beside them."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from pipeline import readers
 from pipeline.errors import ReadError
 
 FILE = Path(__file__).resolve().parents[2] / "samples/mixed/wollfilz-werkstatt.doc"
+NOTES = Path(__file__).parent / "files/notes.fodt"
 CONTENT = FILE.read_bytes()
 FIB = CONTENT.index(b"\xec\xa5")
 
@@ -28,9 +31,9 @@ def refused(content):
 def test_headers_tables_and_notes_are_read_and_what_is_deleted_or_hidden_is_not():
     assert readers.read(CONTENT, "a.doc").text == (
         "Wollfilz-Werkstatt Trine Aebli\nDanke und bis bald\n\n"
-        "Quittung Nr. 77\nSchafgasse 9, 9998 Obermoos\nObermoos, 2. April 2025\n"
+        "Quittung Nr. 77\nSchafgasse 9, 9998 Obermoos\nObermoos, 2. April 2025[1]\n[1] Bezahlt am selben Tag.\n"
         "Ware | Farbe | CHF\nFilzpantoffeln – Größe 41 |  | 39.00\nFilzball | grün | 6.50\n"
-        "Total CHF 45.50\n\n\tBezahlt am selben Tag."
+        "Total CHF 45.50"
     )
     assert "48.80".encode("utf-16-le") in CONTENT
     assert "Rabatt".encode("utf-16-le") in CONTENT
@@ -63,3 +66,62 @@ def test_lengths_that_lie_cost_no_more_than_text(offset, length):
     text = readers.read(changed(offset, length, kind="<i"), "a.doc").text
 
     assert len(text) < 1000
+
+
+def test_notes_comments_and_the_marks_of_lists_stand_where_the_other_formats_have_them():
+    lines = (
+        "Lease",
+        "1. Rent[1]",
+        "[1] In euros.",
+        "1.1 It is 450 EUR.",
+        "1.2 It is due on the fifth.",
+        "[Comment by Ana Reis: Or the first?]",
+        "(a) by transfer",
+        "(b) in cash",
+        "2. Term",
+        "2.1 Two years[2].",
+        "[2] From the day of signing.",
+        "Deposit[3] [3] Without interest. | 900.00",
+        "Keys | 30.00",
+        "Behind the table[4].",
+        "[4] Marked by hand.",
+        "- two keys",
+        "- one bulb",
+        "3. Law",
+        "Art. I Courts",
+        "Art. II Notices",
+        "Signed in Porto.",
+    )
+    for suffix in (".doc", ".docx", ".odt", ".fodt"):
+        text = readers.read(NOTES.with_suffix(suffix).read_bytes(), f"a{suffix}").text
+        own_mark = text.replace("[4]*", "[4]").replace("[4] *\t", "[4] ").replace("[4] * ", "[4] ")  # of the note "*"
+        assert [line for line in own_mark.split("\n") if line] == [*lines]
+        assert ("\n\n" in text) == (suffix != ".doc")
+
+
+def test_an_item_takes_its_list_from_its_style():
+    """The heading's style is put into the list of the articles, and the heading's own list away."""
+    content = NOTES.with_suffix(".doc").read_bytes()
+    in_text, in_style = (found.start() for found in re.finditer(rb"\x0b\x46\x01\x00", content))
+    changed = bytearray(content)
+    changed[in_text + 1] = 0x4A  # another property
+    changed[in_style + 2] = 2
+
+    text = readers.read(bytes(changed), "a.doc").text
+
+    assert text.startswith("Art. I Lease\n1. Rent")
+    assert "Art. II Courts" in text
+
+
+@pytest.mark.parametrize("offset", [0xAA, 0xB2, 0xBA, 0xC2, 0x1BA, 0x20A, 0x212, 0xA2, 0x2E2, 0x2EA])
+def test_damaged_tables_of_notes_and_lists_cost_their_marks_and_no_words(offset):
+    content = NOTES.with_suffix(".doc").read_bytes()
+    fib = content.index(b"\xec\xa5")
+    for size in (3, 0x7FFFFFFF):
+        damaged = bytearray(content)
+        struct.pack_into("<II", damaged, fib + offset, 0, size)
+
+        text = readers.read(bytes(damaged), "a.doc").text
+
+        for words in ("In euros.", "Or the first?", "From the day of signing.", "Without interest.", "Signed"):
+            assert words in text
