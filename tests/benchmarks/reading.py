@@ -22,9 +22,10 @@ import tempfile
 import time
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pypdf
 import pypdfium2
@@ -32,13 +33,15 @@ import pypdfium2
 from pipeline import readers
 from pipeline.data import Document
 from pipeline.errors import NightdeskError, ReadError
-from pipeline.readers import ReadOptions, html
+from pipeline.readers import ReadOptions, html, ocr
+from pipeline.readers.ocr import OcrRequest
 from pipeline.readers.request import MEMORY, TIMEOUT, Request, answer
 from pipeline.supervise import Worker, map_ordered
 
 CORPORA = Path(os.environ.get("NIGHTDESK_TEST_DATA", ".")) / "corpora"
 ROOT = Path(__file__).resolve().parents[2]
 DEEPEST = 8
+_QUESTIONS = 200  # to the readers of a format, so that the start of a child counts for little
 
 
 def words(text: str) -> list[str]:
@@ -106,9 +109,18 @@ def pdf_texts(path: str) -> list[tuple[str, int, float]]:
 
 def pages_read(request: Request) -> tuple[int, int]:
     """The pages of a file, and the most memory in MB that this child has held so far. Runs in a child with limits."""
-    pages = len(answer(request).pages)
+    return len(answer(request).pages), _peak()
+
+
+def pages_recognised(request: OcrRequest) -> tuple[int, int]:
+    """One page, and the most memory in MB that this child has held so far, Tesseract's own not counted."""
+    ocr.answer(request)
+    return 1, _peak()
+
+
+def _peak() -> int:
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-    return pages, int(peak[1]) >> 10 if peak else 0
+    return int(peak[1]) >> 10 if peak else 0
 
 
 def corpora(most: int) -> None:
@@ -188,7 +200,10 @@ def pdfs(most: int) -> None:
 
 
 def speed(most: int) -> None:
-    """Pages a second by format with one process and two, and the most memory that a child of the format held."""
+    """Pages a second by format with one process and two, and the most memory that a child of the format held.
+
+    A format of few files reads them again and again; a picture, and a scan in a PDF, is a page for OCR.
+    """
     files: dict[str, list[Path]] = defaultdict(list)
     entries = map(json.loads, (CORPORA / "manifest.jsonl").read_text("utf-8").splitlines())
     sound = [CORPORA / entry["file"] for entry in entries if entry["expect"] == "text"]
@@ -196,21 +211,32 @@ def speed(most: int) -> None:
     for path in (*sorted((ROOT / "samples").rglob("*.*")), *sound):
         if path.suffix.lower() in known:
             files[readers.version(str(path)).split()[0]].append(path)
-    print("| format | files | pages | pages a second, one process | two | most memory, MB |\n|---|---|---|---|---|---|")
+    print("| format | files | pages read | pages a second, one process | two | most memory, MB |")
+    print("|---|---|---|---|---|---|")
     for name, paths in sorted(files.items()):
-        requests = [Request(str(path)) for path in paths[:most]]
-        rates, peak, pages = [], 0, 0
-        for workers in (1, 2):
-            start = time.perf_counter()
-            limits = {"timeout": TIMEOUT, "memory": MEMORY, "workers": workers}
-            answers = [found for _, found in map_ordered(pages_read, requests, name="benchmark reader", **limits)]
-            seconds = time.perf_counter() - start
-            read_ones = [found for found in answers if isinstance(found, tuple)]
-            pages = sum(count for count, _ in read_ones)
-            peak = max([peak, *(memory for _, memory in read_ones)])
-            rates.append(pages / seconds)
-        print(f"| {name} | {len(requests)} | {pages} | {rates[0]:.1f} | {rates[1]:.1f} | {peak} |")
+        if name == "pictures":
+            continue
+        some = paths[:most]
+        again = [Request(str(path)) for path in itertools.islice(itertools.cycle(some), max(len(some), _QUESTIONS))]
+        _speed_row(name, len(some), pages_read, again)
+    if (tesseract := ocr.find()) is not None:
+        scans = [OcrRequest(str(path), 1, tesseract) for path in files["pictures"][:most]]
+        _speed_row(f"pictures, OCR ({tesseract.version})", len(scans), pages_recognised, scans)
     print("The start of the children counts, as it does in a run.")
+
+
+def _speed_row(name: str, files: int, work: Callable[[Any], tuple[int, int]], requests: Sequence[object]) -> None:
+    rates, peak, pages = [], 0, 0
+    for workers in (1, 2):
+        start = time.perf_counter()
+        limits = {"timeout": ocr.TIMEOUT, "memory": MEMORY, "workers": workers}
+        answers = [found for _, found in map_ordered(work, requests, name="benchmark reader", **limits)]
+        seconds = time.perf_counter() - start
+        read_ones = [found for found in answers if isinstance(found, tuple)]
+        pages = sum(count for count, _ in read_ones)
+        peak = max([peak, *(memory for _, memory in read_ones)])
+        rates.append(pages / seconds)
+    print(f"| {name} | {files} | {pages} | {rates[0]:.1f} | {rates[1]:.1f} | {peak} |")
 
 
 def small(most: int) -> None:
