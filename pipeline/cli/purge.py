@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ def purge(
 
     The deleted is overwritten in the database's file. Your own files are not touched: what still lies in a folder that
     a run reads is read again. Beginnings of prompts that runs have kept (prefix_cache) go too. Exports and backups are
-    yours to delete.
+    yours to delete. With --older-than you are asked first, if you sit at a terminal.
 
     \b
     Examples:
@@ -45,6 +46,8 @@ def purge(
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
     with opened(database, key_from, write=True) as store:
         found = _named(store, documents or []) if before is None else store.documents_before(before)
+        if before is not None and found and sys.stdin.isatty():
+            typer.confirm(f"Delete {screen.counted(len(found), 'document')} for good?", abort=True, err=True)
         purged = store.purge(found)
     screen.out(
         f"Deleted: {screen.counted(purged.documents, 'document')}, {screen.counted(purged.rows, 'row')}, "

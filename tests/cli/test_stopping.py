@@ -137,18 +137,20 @@ def test_ctrl_c_while_files_are_read_ends_with_130_and_loses_nothing(place, monk
     assert place.sql("SELECT count(*) FROM tone") == [(3,)]
 
 
-def on_a_terminal(place, *args: str, **environment: str) -> str:
-    """What a person sees: stdout and stderr are a terminal of 80 columns."""
+def on_a_terminal(place, *args: str, typed: str = "", **environment: str) -> str:
+    """What a person sees: stdout and stderr are a terminal of 80 columns, and stdin too where something is typed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-c", "from pipeline.cli import main; main()", *args],
         cwd=place.path,
         env={**os.environ, "TERM": "xterm", **environment},
+        stdin=theirs if typed else None,
         stdout=theirs,
         stderr=theirs,
     )
     os.close(theirs)
+    os.write(ours, typed.encode())
     seen = b""
     with suppress(OSError):  # Linux says so when the last one has closed the terminal
         while block := os.read(ours, 4096):
@@ -156,6 +158,19 @@ def on_a_terminal(place, *args: str, **environment: str) -> str:
     os.close(ours)
     process.wait(timeout=60)
     return seen.decode()
+
+
+def test_purging_by_age_asks_a_person_first(place):
+    place.documents(2)
+    assert place.run().code == 0
+    purge = ("purge", "--older-than", "0h", "--db", "night.db")
+
+    seen = on_a_terminal(place, *purge, typed="n\n")
+    assert "Delete 2 documents for good?" in seen
+    assert place.sql("SELECT count(*) FROM _documents") == [(2,)]
+
+    assert "Deleted: 2 documents" in on_a_terminal(place, *purge, typed="y\n")
+    assert place.sql("SELECT count(*) FROM _documents") == [(0,)]
 
 
 def test_a_terminal_shows_bars_and_colours_unless_told_otherwise(place):
