@@ -198,7 +198,9 @@ def _characters(text: str, start: int, width: int, marks: _Marks) -> list[str]:
         for low, high, stands in itertools.islice(stretches, first, None):
             if low >= start + len(text) * width:
                 break
-            yield range(max(0, (low - start) // width), min(len(text), (high - start) // width)), stands
+            indices = range(max(0, (low - start) // width), min(len(text), (high - start) // width))
+            if indices:
+                yield indices, stands
 
     for place, stretches in (("\a", marks.rows), ("\r", marks.cells)):
         for indices, stands in within(stretches):

@@ -5,10 +5,13 @@ import re
 import struct
 from pathlib import Path
 
+import olefile
 import pytest
 
 from pipeline import readers
 from pipeline.errors import ReadError
+from pipeline.readers import doc
+from pipeline.readers.doc_properties import CHPX, all_runs
 
 FILE = Path(__file__).resolve().parents[2] / "samples/mixed/wollfilz-werkstatt.doc"
 NOTES = Path(__file__).parent / "files/notes.fodt"
@@ -125,3 +128,28 @@ def test_damaged_tables_of_notes_and_lists_cost_their_marks_and_no_words(offset)
 
         for words in ("In euros.", "Or the first?", "From the day of signing.", "Without interest.", "Signed"):
             assert words in text
+
+
+@pytest.mark.parametrize("name", ["notes", "changes"])
+@pytest.mark.parametrize("changes", ["final", "original", "all"])
+def test_a_text_in_many_pieces_reads_like_one_in_one_piece(name, changes):
+    """Word leaves many pieces when it saves fast; LibreOffice writes one."""
+    with olefile.OleFileIO(NOTES.with_name(f"{name}.doc")) as file:
+        stream, table = (bytearray(file.openstream(part).read()) for part in ("WordDocument", "1Table"))
+    runs = [*all_runs(bytes(stream), bytes(table), CHPX)]
+    as_one = doc._text(bytes(stream), bytes(table), runs, changes)
+    at, _ = struct.unpack_from("<II", stream, 0x01A2)
+    _, _, first, last, flags, where, prm = struct.unpack_from("<BIIIHIH", table, at)
+    assert first == 0
+
+    width, factor = (1, 2) if where & 0x40000000 else (2, 1)
+    places = [*range(0, last, 7), last]
+    pieces = b"".join(struct.pack("<HIH", flags, where + one * width * factor, prm) for one in places[:-1])
+    plc = struct.pack(f"<{len(places)}I", *places) + pieces
+    struct.pack_into("<II", stream, 0x01A2, len(table), 5 + len(plc))
+
+    in_pieces = doc._text(bytes(stream), bytes(table + struct.pack("<BI", 2, len(plc)) + plc), runs, changes)
+
+    marks = re.compile(r"\[(Inserted|Deleted)[^:]*: |\]| ")  # a change that lies in two pieces has two of them
+    assert marks.sub("", in_pieces) == marks.sub("", as_one)
+    assert in_pieces == as_one or changes == "all"
