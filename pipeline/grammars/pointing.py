@@ -32,8 +32,8 @@ _EDGE = r'([^ "\\]|\\.)'  # a value neither begins nor ends with a space
 
 @dataclass(slots=True)
 class Alternatives:
-    """The JSON texts of all the values that a field can have, in the order of the text. `lines` says that they are
-    runs of lines, and how many of them the field expects: "line" one, "lines" several."""
+    """The JSON texts of all the values that a field can have, in the order of the text: spans of its `type`, or,
+    where `lines` says so, runs of lines, and how many of them the field expects: "line" one, "lines" several."""
 
     values: dict[str, None] = field(default_factory=dict, repr=False)
     type: ValueType = "text"

@@ -31,7 +31,7 @@ from pipeline.data import Changes
 from pipeline.errors import ReadError
 from pipeline.readers import PageText, Reading, ReadOptions, doc_lists, doc_notes, packages
 from pipeline.readers.changes import Change, marked
-from pipeline.readers.doc_properties import CHPX, PAPX, STYLE, Run, all_runs
+from pipeline.readers.doc_properties import CHPX, PAPX, STYLE, Run, all_runs, of_fib, strings
 from pipeline.readers.numbering import Numbering
 
 SUFFIXES = (".doc", ".dot")
@@ -46,6 +46,7 @@ _MAIN, _HEADERS, _MACROS = 0, 2, 3
 _HIDDEN, _DELETED, _INSERTED = 0x083C, 0x0800, 0x0801
 _ROW_END, _IN_TABLE, _LIST, _DEPTH = 0x2417, 0x2416, 0x460B, 0x260A
 _NO_LIST = 0x07FF  # numbers of lists end below
+_STTB_HEAD = 6  # bytes before the first string; no extra data is expected between them
 _DELETED_BY, _INSERTED_BY = 0x4863, 0x4804
 _FIELD = re.compile(r"\x13[^\x13\x14\x15]*(?:\x14([^\x13\x14\x15]*))?\x15")
 _DEEPEST_FIELD = 10
@@ -128,7 +129,7 @@ def _text(stream: bytes, table: bytes, runs: Sequence[Run], changes: Changes) ->
     whole = list(_pieces(stream, table, marks))
     lengths = [max(0, length) for (length,) in (struct.unpack_from("<i", stream, at) for at in _LENGTHS)]
     starts = list(itertools.accumulate(lengths, initial=0))
-    numbering = Numbering(_or_none(doc_lists.lists, stream, table))
+    numbering = Numbering(_or_nothing(doc_lists.lists, stream, table))
     notes = doc_notes.notes(stream, table, lengths) if len(whole) >= starts[-1] else []
     _place(notes, whole, starts, numbering)
     parts = [_readable("".join(whole[start:end]), numbering) for start, end in itertools.pairwise(starts)]
@@ -165,8 +166,7 @@ def _place(notes: Iterable[doc_notes.Note], whole: list[str], starts: Sequence[i
 def _pieces(stream: bytes, table: bytes, marks: _Marks) -> Iterator[str]:
     """The text in its order, one for each character that is counted: NUL for what is not to be read; a change with its
     mark stands as a whole in place of its first character."""
-    at, length = struct.unpack_from("<II", stream, _CLX)
-    clx = table[at : at + length]
+    clx = of_fib(stream, table, _CLX)
     place = 0
     while clx[place] == 1:  # properties of pieces
         place += 3 + struct.unpack_from("<H", clx, place + 1)[0]
@@ -222,7 +222,7 @@ def _characters(text: str, start: int, width: int, marks: _Marks) -> list[str]:
     return characters
 
 
-def _or_none(
+def _or_nothing(
     read_from: Callable[[bytes, bytes], dict[_Key, _Found]], stream: bytes, table: bytes
 ) -> dict[_Key, _Found]:
     try:
@@ -233,7 +233,7 @@ def _or_none(
 
 def _items(stream: bytes, table: bytes, paragraphs: Iterable[Run]) -> Stretches[str]:
     """The paragraphs that are items of lists, by their own properties or those of their style."""
-    styles = _or_none(doc_lists.style_properties, stream, table)
+    styles = _or_nothing(doc_lists.style_properties, stream, table)
     found = []
     for low, high, own in paragraphs:
         properties = {**styles.get(own.get(STYLE, 0), {}), **own}
@@ -244,8 +244,7 @@ def _items(stream: bytes, table: bytes, paragraphs: Iterable[Run]) -> Stretches[
 
 def _revised(stream: bytes, table: bytes, runs: Iterable[Run]) -> Stretches[Change]:
     """The stretches that were inserted or deleted, in order; where both, deleted."""
-    at, length = struct.unpack_from("<II", stream, _AUTHORS)
-    authors = _strings(table[at : at + length])
+    authors = [*strings(of_fib(stream, table, _AUTHORS)[_STTB_HEAD:])]
     found: Stretches[Change] = []
     for low, high, switches in sorted(runs, key=lambda run: run[:2]):
         if switches.get(_DELETED) or switches.get(_INSERTED):
@@ -256,16 +255,6 @@ def _revised(stream: bytes, table: bytes, runs: Iterable[Run]) -> Stretches[Chan
                 found[-1] = found[-1][0], high, change
             else:
                 found.append((low, high, change))
-    return found
-
-
-def _strings(sttb: bytes) -> list[str]:
-    """An STTB of wide strings without extra data."""
-    found, at = [], 6
-    while at + 2 <= len(sttb):
-        (count,) = struct.unpack_from("<H", sttb, at)
-        found.append(" ".join(sttb[at + 2 : at + 2 + 2 * count].decode("utf-16-le", "replace").split()))
-        at += 2 + 2 * count
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.readers.doc_properties import properties
 from pipeline.readers.numbering import CountedList, Level
@@ -62,8 +63,7 @@ def _uses(stream: bytes, table: bytes, known: Mapping[int, CountedList]) -> dict
             if flags & 0x20:
                 one.levels[depth], at = _level(table, at)
             elif flags & 0x10:
-                old = one.levels.get(depth, Level())
-                one.levels[depth] = Level(old.kind, old.text, start)
+                one.levels[depth] = replace(one.levels.get(depth, Level()), start=start)
         found[str(number)] = one
     return found
 

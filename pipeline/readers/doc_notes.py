@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from pipeline.readers.doc_properties import of_fib, strings
 
 # The part of the text; where the FIB says where the places and the texts lie; bytes beside each place.
 _KINDS = ((1, 0x00AA, 0x00B2, 2), (4, 0x00BA, 0x00C2, 30), (5, 0x020A, 0x0212, 2))
@@ -44,7 +46,7 @@ def notes(stream: bytes, table: bytes, lengths: Sequence[int]) -> list[Note]:
 def _of_kind(
     stream: bytes, table: bytes, lengths: Sequence[int], part: int, places_at: int, texts_at: int, beside: int
 ) -> list[Note]:
-    named, texts = _part(stream, table, places_at), _part(stream, table, texts_at)
+    named, texts = of_fib(stream, table, places_at), of_fib(stream, table, texts_at)
     count = (len(named) - 4) // (4 + beside)
     if count < 1 or len(texts) < 4 * (count + 1):
         return []
@@ -54,22 +56,9 @@ def _of_kind(
         return []
     authors = [""] * count
     if part == _COMMENTS:
-        known = dict(enumerate(_names(_part(stream, table, _AUTHORS))))
+        known = dict(enumerate(strings(of_fib(stream, table, _AUTHORS))))
         beginning = 4 * (count + 1) + _AUTHOR
         authors = [
             known.get(struct.unpack_from("<H", named, beginning + beside * number)[0], "") for number in range(count)
         ]
     return [Note(*one) for one in zip(places, [part] * count, pairwise(bounds), authors, strict=True)]
-
-
-def _part(stream: bytes, table: bytes, where: int) -> bytes:
-    at, length = struct.unpack_from("<II", stream, where)
-    return table[at : at + length]
-
-
-def _names(strings: bytes) -> Iterator[str]:
-    at = 0
-    while at + 2 <= len(strings):
-        (count,) = struct.unpack_from("<H", strings, at)
-        yield " ".join(strings[at + 2 : at + 2 + 2 * count].decode("utf-16-le", "replace").split())
-        at += 2 + 2 * count

@@ -1,4 +1,4 @@
-"""The properties of a .doc's characters and paragraphs, by the stretches of the stream that have them.
+"""What a .doc's FIB points at, and the properties of its characters and paragraphs.
 
 [MS-DOC] 2.9.33 ChpxFkp and 2.9.175 PapxFkp (pages of properties), 2.9.180 PlcBteChpx, 2.9.218 Prl.
 """
@@ -16,10 +16,24 @@ _OPERAND = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
 Run = tuple[int, int, Mapping[int, int]]
 
 
+def of_fib(stream: bytes, table: bytes, where: int) -> bytes:
+    """The part of the table stream whose offset and length stand there in the FIB."""
+    at, length = struct.unpack_from("<II", stream, where)
+    return table[at : at + length]
+
+
+def strings(written: bytes) -> Iterator[str]:
+    """Strings of wide characters, each behind its length (Xst), white space squeezed."""
+    at = 0
+    while at + 2 <= len(written):
+        (count,) = struct.unpack_from("<H", written, at)
+        yield " ".join(written[at + 2 : at + 2 + 2 * count].decode("utf-16-le", "replace").split())
+        at += 2 + 2 * count
+
+
 def all_runs(stream: bytes, table: bytes, where: int) -> Iterator[Run]:
     """Stretches of the stream, in bytes, with their properties."""
-    at, length = struct.unpack_from("<II", stream, where)
-    plc = table[at : at + length]
+    plc = of_fib(stream, table, where)
     count = max(0, (len(plc) - 4) // 8)
     pages = dict.fromkeys(struct.unpack_from(f"<{count}I", plc, 4 * (count + 1)) if count else ())
     for page in pages:

@@ -202,7 +202,7 @@ def pdfs(most: int) -> None:
 def speed(most: int) -> None:
     """Pages a second by format with one process and two, and the most memory that a child of the format held.
 
-    A format of few files reads them again and again; a picture, and a scan in a PDF, is a page for OCR.
+    A format of few files reads them again and again; the first page of a picture is one for OCR.
     """
     files: dict[str, list[Path]] = defaultdict(list)
     entries = map(json.loads, (CORPORA / "manifest.jsonl").read_text("utf-8").splitlines())
@@ -213,23 +213,24 @@ def speed(most: int) -> None:
             files[readers.version(str(path)).split()[0]].append(path)
     print("| format | files | pages read | pages a second, one process | two | most memory, MB |")
     print("|---|---|---|---|---|---|")
+    pictures = files.pop("pictures", [])
     for name, paths in sorted(files.items()):
-        if name == "pictures":
-            continue
         some = paths[:most]
         again = [Request(str(path)) for path in itertools.islice(itertools.cycle(some), max(len(some), _QUESTIONS))]
-        _speed_row(name, len(some), pages_read, again)
+        _speed_row(name, len(some), pages_read, again, TIMEOUT)
     if (tesseract := ocr.find()) is not None:
-        scans = [OcrRequest(str(path), 1, tesseract) for path in files["pictures"][:most]]
-        _speed_row(f"pictures, OCR ({tesseract.version})", len(scans), pages_recognised, scans)
+        scans = [OcrRequest(str(path), 1, tesseract) for path in pictures[:most]]
+        _speed_row(f"pictures, OCR ({tesseract.version})", len(scans), pages_recognised, scans, ocr.TIMEOUT)
     print("The start of the children counts, as it does in a run.")
 
 
-def _speed_row(name: str, files: int, work: Callable[[Any], tuple[int, int]], requests: Sequence[object]) -> None:
+def _speed_row(
+    name: str, files: int, work: Callable[[Any], tuple[int, int]], requests: Sequence[object], timeout: float
+) -> None:
     rates, peak, pages = [], 0, 0
     for workers in (1, 2):
         start = time.perf_counter()
-        limits = {"timeout": ocr.TIMEOUT, "memory": MEMORY, "workers": workers}
+        limits = {"timeout": timeout, "memory": MEMORY, "workers": workers}
         answers = [found for _, found in map_ordered(work, requests, name="benchmark reader", **limits)]
         seconds = time.perf_counter() - start
         read_ones = [found for found in answers if isinstance(found, tuple)]
