@@ -134,20 +134,20 @@ def _text(stream: bytes, table: bytes, runs: Sequence[Run], changes: Changes) ->
     _place(notes, whole, starts, numbering)
     parts = [_readable("".join(whole[start:end]), numbering) for start, end in itertools.pairwise(starts)]
     headers = list(dict.fromkeys(line for line in parts[_HEADERS].split("\n") if line.strip()))
-    told = {_MAIN, _HEADERS, _MACROS, *(note.part for note in notes)}
-    others = [part for number, part in enumerate(parts) if number not in told]
+    others = [part for number, part in enumerate(parts) if number not in {_MAIN, _HEADERS, _MACROS}]
     return "\n\n".join(piece for piece in ("\n".join(headers), parts[_MAIN], *others) if piece.strip())
 
 
 def _place(notes: Iterable[doc_notes.Note], whole: list[str], starts: Sequence[int], numbering: Numbering) -> None:
-    """Put every note behind the paragraph that names it, or into its cell."""
+    """Move every note behind the paragraph that names it, or into its cell; one whose mark is not read goes."""
     behind: dict[int, list[str]] = {}
     count = 0
     for note in notes:
+        start, end = (starts[note.part] + one for one in note.text)
+        text, whole[start:end] = "".join(whole[start:end]), [""] * (end - start)
         if whole[note.place] == "\0":
             continue
-        start, end = (starts[note.part] + one for one in note.text)
-        said = " ".join(_readable("".join(whole[start:end]), numbering).split())
+        said = " ".join(_readable(text, numbering).split())
         if note.is_comment:
             said = f"[Comment{note.author and f' by {note.author}'}: {said}]"
         else:

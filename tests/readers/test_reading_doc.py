@@ -25,6 +25,11 @@ def changed(offset, *values, kind="<H"):
     return bytes(content)
 
 
+def streams(name):
+    with olefile.OleFileIO(NOTES.with_name(f"{name}.doc")) as file:
+        return [bytearray(file.openstream(part).read()) for part in ("WordDocument", "1Table")]
+
+
 def refused(content):
     with pytest.raises(ReadError) as caught:
         readers.read(content, "a.doc")
@@ -130,12 +135,25 @@ def test_damaged_tables_of_notes_and_lists_cost_their_marks_and_no_words(offset)
             assert words in text
 
 
+def test_words_that_no_note_covers_are_read_behind_the_text():
+    """Texts of footnotes are said to begin five characters late and to end six early."""
+    stream, table = streams("notes")
+    at, length = struct.unpack_from("<II", stream, 0xB2)
+    bounds = list(struct.unpack_from(f"<{length // 4}I", table, at))
+    bounds[0], bounds[-2] = bounds[0] + 5, bounds[-2] - 6
+    struct.pack_into(f"<{length // 4}I", table, at, *bounds)
+
+    text = doc._text(bytes(stream), bytes(table), [*all_runs(bytes(stream), bytes(table), CHPX)], "final")
+
+    assert "[1] euros." in text
+    assert text.split("Signed in Porto.")[1].split() == ["In", "hand."]
+
+
 @pytest.mark.parametrize("name", ["notes", "changes"])
 @pytest.mark.parametrize("changes", ["final", "original", "all"])
 def test_a_text_in_many_pieces_reads_like_one_in_one_piece(name, changes):
     """Word leaves many pieces when it saves fast; LibreOffice writes one."""
-    with olefile.OleFileIO(NOTES.with_name(f"{name}.doc")) as file:
-        stream, table = (bytearray(file.openstream(part).read()) for part in ("WordDocument", "1Table"))
+    stream, table = streams(name)
     runs = [*all_runs(bytes(stream), bytes(table), CHPX)]
     as_one = doc._text(bytes(stream), bytes(table), runs, changes)
     at, _ = struct.unpack_from("<II", stream, 0x01A2)
