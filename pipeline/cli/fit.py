@@ -155,6 +155,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
         ("weights", _gib(memory.weights - adapters)),
         *([("adapters", _gib(adapters))] if adapters else []),
         ("cache", f"{_gib(memory.cache)} ({shown.sizes.cells:,} cells of {shown.sizes.kv_type})"),
+        *([("prompts", f"{_gib(memory.prefill)} ({shown.sizes.prefill_cells:,} cells)")] if memory.prefill else []),
         ("computing", _gib(memory.compute + memory.outputs)),
         ("program", _gib(memory.program)),
         *([("processes", f"{shown.replicas}: all but the mapped weights is each one's own")] if replicas > 1 else []),

@@ -17,12 +17,16 @@ from typing import cast
 
 import llama_cpp
 import numpy as np
+import numpy.typing as npt
 from llama_cpp import llama_grammar
 
 from pipeline.batching import Logits, Row
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
 from pipeline.models.gguf import read_header
+
+State = npt.NDArray[np.uint8]
+"""What a sequence holds in the KV cache, in llama.cpp's own form."""
 
 recent_log: collections.deque[str] = collections.deque(maxlen=40)
 
@@ -34,6 +38,7 @@ def _keep_log(_level: int, text: bytes, _data: ctypes.c_void_p) -> None:
         recent_log.append(line)
 
 
+_BYTES = ctypes.POINTER(ctypes.c_uint8)
 _KV_TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
@@ -62,8 +67,16 @@ def context_params(sizes: Sizes) -> ctypes.Structure:
 class Llama:
     """Implements `pipeline.batching.Backend` over one model and one context with a unified KV cache."""
 
-    def __init__(self, path: Path, sizes: Sizes, adapters: Sequence[tuple[Path, float]] = ()) -> None:
-        """Load, and lay LoRA adapters over the weights, each with its scale.
+    def __init__(
+        self,
+        path: Path,
+        sizes: Sizes,
+        adapters: Sequence[tuple[Path, float]] = (),
+        *,
+        beside: Llama | None = None,
+    ) -> None:
+        """Load, and lay LoRA adapters over the weights, each with its scale; or make a further context `beside`
+        another one, over its weights and with its adapters, which must be closed before that one.
 
         Raises ModelFileError, or ModelDoesNotFit when the context cannot be made.
         """
@@ -71,22 +84,13 @@ class Llama:
             raise EngineError("max_sequences must not exceed max_batch or max_outputs")
         if sizes.max_sequences > llama_cpp.llama_max_parallel_sequences():
             raise EngineError(f"{sizes.max_sequences} sequences are more than llama.cpp can hold")
-        self._model = self._context = None
-        llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
-        wanted = llama_cpp.llama_model_default_params()
-        wanted.n_gpu_layers = sizes.gpu_layers if sizes.gpu_layers >= 0 else 1 << 16
-        if sizes.short_rope:
-            wanted.kv_overrides = _first_context(path, sizes.cells)
-        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), wanted)
-        if not self._model:
-            raise ModelFileError(
-                f"llama.cpp cannot load {path}: {_last_error()}",
-                hint="See `nightdesk help models`.",
-            )
+        self._context = None
+        self._borrowed = beside is not None
+        self._model: object = beside._model if beside else _load(path, sizes)
         self.sizes = sizes
         self._context = self._new_context(path, sizes)
-        self._lay_over(path, adapters)
+        self._adapters: list[tuple[object, float]] = beside._adapters if beside else self._load_adapters(path, adapters)
+        self._lay_over(path)
         self._memory = llama_cpp.llama_get_memory(self._context)
         vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(vocabulary)
@@ -124,14 +128,10 @@ class Llama:
             )
         return context
 
-    def _lay_over(self, path: Path, adapters: Sequence[tuple[Path, float]]) -> None:
-        """The adapters belong to the model from here on and are freed with it."""
-        if not adapters:
-            return
-        count = len(adapters)
-        loaded = (llama_cpp.llama_adapter_lora_p_ctypes * count)()
-        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
-        for number, (file, _) in enumerate(adapters):
+    def _load_adapters(self, path: Path, adapters: Sequence[tuple[Path, float]]) -> list[tuple[object, float]]:
+        """They belong to the model from here on and are freed with it."""
+        loaded = []
+        for file, scale in adapters:
             adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(file))
             if not adapter:
                 self.close()
@@ -139,7 +139,15 @@ class Llama:
                     f"llama.cpp cannot lay the adapter {file} over {path}: {_last_error()}",
                     hint="Name the model that the adapter was made for.",
                 )
-            loaded[number] = adapter
+            loaded.append((adapter, scale))
+        return loaded
+
+    def _lay_over(self, path: Path) -> None:
+        count = len(self._adapters)
+        if not count:
+            return
+        loaded = (llama_cpp.llama_adapter_lora_p_ctypes * count)(*(adapter for adapter, _ in self._adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in self._adapters))
         if llama_cpp.llama_set_adapters_lora(self._context, loaded, count, scales) != 0:
             self.close()
             raise ModelFileError(f"llama.cpp refuses the adapters of {path}.", hint="Run it without one of them.")
@@ -188,6 +196,25 @@ class Llama:
         if not llama_cpp.llama_memory_seq_rm(self._memory, sequence, start or -1, -1):
             raise EngineError("llama.cpp cannot forget the end of a sequence of this model")
 
+    def drop_beginning(self, sequence: int, end: int) -> None:
+        """Forget what stands before position `end`."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, end)
+
+    def state(self, sequence: int) -> State:
+        """A copy of what a sequence holds, with its positions."""
+        state = np.empty(llama_cpp.llama_state_seq_get_size(self._context, sequence), np.uint8)
+        size = llama_cpp.llama_state_seq_get_data(self._context, _view(state, _BYTES), state.size, sequence)
+        if size != state.size:
+            raise EngineError("llama.cpp cannot copy a sequence of this model")
+        return state
+
+    def restore(self, sequence: int, state: State) -> None:
+        """Fill the empty sequence with what another one holds, perhaps of another context over the same weights.
+        Raises EngineError where the pool has no room."""
+        size = llama_cpp.llama_state_seq_set_data(self._context, _view(state, _BYTES), state.size, sequence)
+        if size != state.size:
+            raise EngineError(f"llama.cpp cannot take a copied sequence: {_last_error()}")
+
     def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:
         """See `pipeline.engines.prefix_cache.Keeping`."""
         ids = (llama_cpp.llama_token * len(tokens))(*tokens)
@@ -210,9 +237,22 @@ class Llama:
         """Free context and model; closing twice is harmless."""
         if self._context:
             llama_cpp.llama_free(self._context)
-        if self._model:
+        if self._model and not self._borrowed:
             llama_cpp.llama_model_free(self._model)
         self._context = self._model = None
+
+
+def _load(path: Path, sizes: Sizes) -> object:
+    llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    wanted = llama_cpp.llama_model_default_params()
+    wanted.n_gpu_layers = sizes.gpu_layers if sizes.gpu_layers >= 0 else 1 << 16
+    if sizes.short_rope:
+        wanted.kv_overrides = _first_context(path, sizes.cells)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), wanted)
+    if not model:
+        raise ModelFileError(f"llama.cpp cannot load {path}: {_last_error()}", hint="See `nightdesk help models`.")
+    return cast("object", model)
 
 
 def _view(array: np.ndarray, pointer: type) -> ctypes._Pointer:  # type: ignore[type-arg]

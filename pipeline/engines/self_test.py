@@ -68,14 +68,15 @@ def ask(test: SelfTest, environment: dict[str, str]) -> Verdict | None:
 
 def run(test: SelfTest) -> Verdict:
     """Load the file and test it, here. At most 900 tokens are decoded, 400 of a large file."""
-    from pipeline.engines.llama import Llama
+    from pipeline.engines import prefill_pool
 
     tokenizer = Tokenizer.load(test.path)
     first = [tokenizer.bos] if tokenizer.add_bos and tokenizer.bos is not None else []
     prompt = [*first, *tokenizer.encode(_TEXT, first=True)][: test.prompt]
     sequences = TOGETHER + 1
     sizes = replace(test.sizes, cells=1024, max_sequences=sequences, max_batch=512, max_outputs=sequences, ubatch=512)
-    model = Llama(test.path, sizes)
+    sizes = replace(sizes, prefill_cells=min(sizes.prefill_cells, 1024))
+    model = prefill_pool.load(test.path, sizes, least=2)  # prompts are short here
     try:
         return verdict(model, prompt, test.steps, strict=test.strict)
     finally:

@@ -125,7 +125,11 @@ def resolve(
             return needed(made(slots, cells, replicas)) <= room
 
         cells = _most(lowest, _padded(shape.context or fixed + slots * longest), fits)
-        return None if cells is None else made(slots, cells, replicas)
+        return None if cells is None else with_prefill(made(slots, cells, replicas))
+
+    def with_prefill(found: Resolved) -> Resolved:
+        wider = replace(found, sizes=for_prompts(header, found.sizes, found.slots, prefix + longest))
+        return wider if needed(wider) <= room else found
 
     for replicas in range(shape.replicas, 0, -1):
         slots = shape.slots or SLOTS
@@ -141,6 +145,20 @@ def resolve(
         f"{machine.free_memory / 2**30:.1f} GiB are free, and {RESERVE:.0%} of that is left to other programs.",
         hint="See what would fit: nightdesk fit TASK. With --allow-swap it runs anyway, very slowly.",
     )
+
+
+def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes:
+    """With a second pool for prompts of up to `longest` tokens where it is of use (see `prefill_pool`).
+
+    A sliding window's old cells are not copied, recurrent layers have none, and LongRoPE would give the two pools other
+    factors.
+    """
+    allowed = gate(header)
+    copied = allowed.memory == "attention" and (allowed.first_context is None or sizes.short_rope)
+    alone = slots == 1 or sizes.max_sequences == MOST_SEQUENCES
+    if not copied or alone or not sizes.flash_attention or sizes.gpu_layers:
+        return sizes
+    return replace(sizes, prefill_cells=_padded(min(longest, sizes.cells)))
 
 
 def _padded(cells: int) -> int:

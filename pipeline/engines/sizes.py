@@ -20,3 +20,4 @@ class Sizes:
     flash_attention: bool = True
     gpu_layers: int = 0
     short_rope: bool = False  # LongRoPE: the short factors, however large the pool is
+    prefill_cells: int = 0  # of a second, small context, see `prefill_pool`; 0: there is none

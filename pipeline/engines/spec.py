@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -48,9 +48,11 @@ class EngineSpec:
                 max_outputs=sizes.max_outputs,
             )
         else:
-            from pipeline.engines.llama import Llama
+            from pipeline.engines import prefill_pool
 
-            backend = Llama(self.model, sizes, self.adapters)
+            if self.engine == "naive":
+                sizes = replace(sizes, prefill_cells=0)
+            backend = prefill_pool.load(self.model, sizes, self.adapters)
         if self.engine == "naive":
             return Naive(backend, compile, ranked=bool(self.shape.forks))
         return Batched(

@@ -91,9 +91,9 @@ def measure(trial: Trial) -> Pace | None:
 
 def run(trial: Trial) -> Pace:
     """In a child: load the model and measure."""
-    from pipeline.engines.llama import Llama
+    from pipeline.engines import prefill_pool
 
-    model = Llama(trial.model, trial.sizes)
+    model = prefill_pool.load(trial.model, trial.sizes)
     try:
         return pace(model, trial.slots, trial.seconds, time.perf_counter, trial.drafted)
     finally:

@@ -35,6 +35,8 @@ class ContextSizes(Protocol):
     def ubatch(self) -> int: ...  # noqa: D102
     @property
     def kv_type(self) -> str: ...  # noqa: D102
+    @property
+    def prefill_cells(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +50,33 @@ class Memory:
     program: int = PROGRAM
     exact: bool = False
     repacked: int = 0  # of the weights: what each further process may hold for itself
+    prefill: int = 0  # the second context that reads prompts, and a prompt's cells on their way out of it
 
     @property
     def total(self) -> int:
         """Everything together."""
-        return self.weights + self.cache + self.compute + self.outputs + self.program
+        return self.weights + self.cache + self.compute + self.outputs + self.program + self.prefill
 
     def of(self, processes: int) -> int:
         """Everything together for so many processes. The file is mapped once; what is repacked is each one's own."""
-        each = self.repacked + self.cache + self.compute + self.outputs + self.program
+        each = self.repacked + self.total - self.weights
         return self.total + (processes - 1) * each
 
 
 def estimate(header: Header, sizes: ContextSizes) -> Memory:
     """The formula."""
     cache = sizes.cells * cell_bytes(header, sizes.kv_type) + sizes.max_sequences * state_bytes(header)
-    repacked = 0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes
+    prefill = 0
+    if sizes.prefill_cells:
+        moved = 2 * int(sizes.prefill_cells * cell_bytes(header, sizes.kv_type))
+        prefill = moved + _compute(header, sizes.prefill_cells, min(sizes.ubatch, sizes.prefill_cells), outputs=1)
     return Memory(
-        header.tensor_bytes, int(cache), _compute(header, sizes), output_bytes(header, sizes), repacked=repacked
+        header.tensor_bytes,
+        int(cache),
+        _compute(header, sizes.cells, min(sizes.ubatch, sizes.cells), sizes.max_outputs),
+        output_bytes(header, sizes),
+        repacked=0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes,
+        prefill=prefill,
     )
 
 
@@ -142,15 +153,15 @@ def _sliding(header: Header, layers: int) -> list[bool]:
     return [False] * layers
 
 
-def _compute(header: Header, sizes: ContextSizes) -> int:
+def _compute(header: Header, cells: int, ubatch: int, outputs: int) -> int:
     """Roughly: the largest of the stages of a call, and the mask over all cells."""
     number, width = _Numbers(header), header.embedding_length or 0
-    rows = min(sizes.ubatch, sizes.cells) + 8
+    rows = ubatch + 8
     fed = max(number("feed_forward_length"), number("expert_feed_forward_length") * number("expert_used_count"))
     attends = (header.heads or 0) * ((header.key_length or 0) + (header.value_length or 0))
     inside = rows * 4 * (4 * width + max(2 * fed, 2 * attends, 4 * number("ssm.inner_size")))
-    ends = sizes.max_outputs * 4 * ((header.vocabulary_size or 0) + 2 * width)
-    mask = sizes.cells * rows * 2 if cell_bytes(header, sizes.kv_type) else 0
+    ends = outputs * 4 * ((header.vocabulary_size or 0) + 2 * width)
+    mask = cells * rows * 2 if cell_bytes(header, "f16") else 0
     return max(inside, ends) + mask
 
 

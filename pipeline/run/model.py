@@ -145,6 +145,7 @@ class FileModel:
         """
         where = "GPU" if sizes.gpu_layers else "CPU"
         key = f"self-test|{self.sha256}|{llama_cpp_version()}|{sizes.kv_type}|{sizes.flash_attention}|{where}"
+        key += "|prefill" * bool(sizes.prefill_cells)
         known = recall(key)
         if known in _VERDICTS:
             return _VERDICTS[known]
@@ -174,7 +175,9 @@ def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
     shape, sizes = spec.shape, spec.shape.sizes
     slots = "one at a time" if spec.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
     threads = f"{sizes.threads} thread{'s' * (sizes.threads > 1)}"
-    said = [f"{slots}, {sizes.cells:,} cells of {sizes.kv_type}, {threads}"]
+    pool = f"{sizes.cells:,} cells of {sizes.kv_type}"
+    pool += f" and {sizes.prefill_cells:,} for prompts" if sizes.prefill_cells and spec.engine == "batched" else ""
+    said = [f"{slots}, {pool}, {threads}"]
     if wanted.replicas > 1:
         said.append(replicas_in_words(shape.replicas, wanted.replicas))
     if spec.drafts and spec.engine == "batched":

@@ -10,14 +10,13 @@ import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
 
 from pipeline.batching.drafts import MOST
 from pipeline.config import Shape
-from pipeline.engines.shape import BATCH, SLOTS, Machine, usable
-from pipeline.engines.trial import Pace, Trial, measure, sizes_for
+from pipeline.engines.shape import BATCH, SLOTS, Machine, for_prompts, usable
+from pipeline.engines.trial import DOCUMENT, PREFIX, Pace, Trial, measure, sizes_for
 from pipeline.errors import ModelError
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header
@@ -48,12 +47,13 @@ class _Settings:
     passive: bool = False
     drafts: int = 0
 
-    def trial(self, model: Path, seconds: float) -> Trial:
+    def trial(self, header: Header, seconds: float) -> Trial:
         threads = max(1, self.threads // self.replicas)
         sizes = sizes_for(
             self.slots, threads, self.ubatch, self.batch, self.kv_type, flash_attention=self.flash_attention
         )
-        return Trial(model, sizes, self.slots, self.replicas, self.passive, seconds)
+        sizes = for_prompts(header, sizes, self.slots, PREFIX + DOCUMENT)
+        return Trial(header.path, sizes, self.slots, self.replicas, self.passive, seconds)
 
 
 def others_use() -> float:
@@ -78,7 +78,7 @@ def tune(
     each = max(0.5, min(1.5, seconds / 30))
 
     def tried(settings: _Settings) -> float | None:
-        trial = settings.trial(header.path, each)
+        trial = settings.trial(header, each)
         fits = estimate(header, trial.sizes).of(settings.replicas) <= room
         pace = measure(trial) if fits else None
         return None if pace is None else pace.tokens
@@ -103,7 +103,7 @@ def tune(
             if found is not None and found > best * CLEARLY and name != "kv_type":
                 settings, best = changed, found
     if batched:
-        for pair in _drafted(settings.trial(header.path, each), measure, lambda: clock() >= until):
+        for pair in _drafted(settings.trial(header, each), measure, lambda: clock() >= until):
             trials += pair
             yield from pair
             without, drafting = (trial.tokens or 0.0 for trial in pair)

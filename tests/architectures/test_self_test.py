@@ -101,8 +101,8 @@ def test_disturbance_is_found_and_rounding_is_not(backend: type[Scripted], stric
     assert found == verdict
 
 
-def asked(path: Path, **changes: bool) -> self_test.SelfTest:
-    sizes = Sizes(4096, 9, 512, 9, 512, 1)
+def asked(path: Path, *, prefill_cells: int = 0, **changes: bool) -> self_test.SelfTest:
+    sizes = Sizes(4096, 9, 512, 9, 512, 1, prefill_cells=prefill_cells)
     return self_test.SelfTest(path, sizes, **({"strict": False, "large": False} | changes))
 
 
@@ -111,6 +111,15 @@ def test_every_family_passes_with_this_llama_cpp(models: dict[str, Path], family
 
     assert self_test.run(asked(models[family], strict=strict)) == "passed"
     assert self_test.run(asked(models[family], strict=strict, large=True)) == "passed"
+
+
+def test_a_pool_for_prompts_is_tested_where_there_is_one(
+    models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert self_test.run(asked(models["llama"], prefill_cells=2048)) == "passed"
+
+    monkeypatch.setattr(Llama, "restore", lambda self, sequence, state: llama_decode(self, [Row(7, 0, (sequence,))]))
+    assert self_test.run(asked(models["llama"], prefill_cells=2048)) == "unshared"
 
 
 def mixed_up(self: Llama, rows: Sequence[Row]) -> None:

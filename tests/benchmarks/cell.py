@@ -150,7 +150,7 @@ def _floor(
     spec: Mapping[str, object], folder: Path, workload: Workload, tokenizer: Tokenizer, meter: Meter, used: float
 ) -> Cell:
     """Replay what nightdesk's cell of this round generated."""
-    from pipeline.engines.llama import Llama
+    from pipeline.engines import prefill_pool
 
     source = folder / f"{spec['workload']}-{OURS}-r{spec['round']}.json"
     if not source.exists() or (cell := Cell.load(source)).error:
@@ -166,7 +166,7 @@ def _floor(
         return Replay(builders[question.task].prompt(question.chunk.text, question.key), tokens, forced)
 
     replays = [replay(q, answers[q.key].tokens, answers[q.key].forced) for q in workload.questions if q.key in answers]
-    backend = Llama(model, shape.sizes)
+    backend = prefill_pool.load(model, shape.sizes)
     try:
         floor = Floor(backend, shape.slots)
         floor.run([replay(question, (), 0) for question in workload.warm_up])  # as warm as nightdesk was

@@ -107,7 +107,8 @@ def test_replicas_count_what_each_process_holds_for_itself(kind: str, copies: in
     memory = estimate(header, shape.sizes)
 
     assert (shape.replicas, shape.sizes.threads) == (3, 1)
-    own = memory.cache + memory.compute + memory.outputs + memory.program
+    own = memory.cache + memory.compute + memory.outputs + memory.program + memory.prefill
+    assert memory.prefill > 0
     assert memory.of(3) == copies * header.tensor_bytes + 3 * own
     assert memory.of(1) == memory.total
 

@@ -1,0 +1,163 @@
+"""A prompt that is read in a pool of its own is worth what it is worth in the pool of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from pipeline.batching import Row
+from pipeline.config import Shape
+from pipeline.engines import prefill_pool
+from pipeline.engines.prefix_cache import Keeping
+from pipeline.engines.shape import Machine, resolve
+from pipeline.engines.sizes import Sizes
+from pipeline.errors import EngineError
+from pipeline.models.gate import gate
+from pipeline.models.gguf import check_model
+
+SIZES = Sizes(1536, 6, 512, 6, 128, 1, prefill_cells=512)
+NEAR = 0.05  # logits
+PREFIX, OWN = 100, 150
+
+
+@contextmanager
+def loaded(path: Path, sizes: Sizes, adapters: tuple[tuple[Path, float], ...] = ()) -> Iterator[Keeping]:
+    model = prefill_pool.load(path, sizes, adapters)
+    try:
+        yield model
+    finally:
+        model.close()
+
+
+def rows(sequence: int, first: int, count: int) -> list[Row]:
+    return [
+        Row(5 + 7 * at % 200, at, (sequence,), logits=at == first + count - 1) for at in range(first, first + count)
+    ]
+
+
+def read(model: Keeping, slot: int) -> np.ndarray:
+    """A prompt behind the prefix that sequence 0 holds; its last logits."""
+    model.copy(0, slot)
+    model.decode(rows(slot, PREFIX, OWN))
+    return model.logits(OWN - 1).copy()
+
+
+def written(model: Keeping, slots: list[int]) -> list[np.ndarray]:
+    """A step of generation behind such prompts, all in one call."""
+    model.decode([Row(9, PREFIX + OWN, (slot,), logits=True) for slot in slots])
+    return [model.logits(place).copy() for place in range(len(slots))]
+
+
+@pytest.fixture
+def dense(models: dict[str, Path], family: str) -> Path:
+    if gate(check_model(models[family])).memory != "attention":
+        pytest.skip("has no pool for prompts")
+    return models[family]
+
+
+def test_prompts_and_what_follows_are_as_in_one_pool(dense: Path) -> None:
+    sizes = replace(SIZES, short_rope=gate(check_model(dense)).first_context is not None)
+    with loaded(dense, replace(sizes, prefill_cells=0)) as one:
+        one.decode(rows(0, 0, PREFIX))
+        expected = read(one, 1)
+        (next_expected,) = written(one, [1])
+    with loaded(dense, sizes) as two:
+        two.decode(rows(0, 0, PREFIX))
+        found = [read(two, slot) for slot in (1, 2, 3)]
+        for logits in found:
+            assert np.array_equal(logits, found[0])  # to the bit, whatever else the pool holds
+            assert np.abs(logits - expected).max() < NEAR
+        for logits in written(two, [1, 2, 3]):
+            assert np.abs(logits - next_expected).max() < NEAR
+
+
+def test_a_prompt_finds_its_cells_between_those_of_others(models: dict[str, Path]) -> None:
+    with loaded(models["llama"], SIZES) as model:
+        model.decode(rows(0, 0, PREFIX))
+        expected = read(model, 1)
+        (next_expected,) = written(model, [1])
+        for slot in (2, 3, 4):
+            model.copy(0, slot)
+            for at in range(PREFIX, PREFIX + 60):  # one by one and in turn: every third cell is the same one's
+                model.decode([Row(5, at, (slot,))])
+        model.drop(1)
+        model.drop(3)
+        for slot in (1, 3, 5):
+            assert np.array_equal(read(model, slot), expected)
+        for logits in written(model, [1, 3, 5]):
+            assert np.abs(logits - next_expected).max() < NEAR
+
+
+def test_a_prompt_in_several_calls_goes_on_where_it_stood(models: dict[str, Path]) -> None:
+    with loaded(models["llama"], SIZES) as model:
+        model.decode(rows(0, 0, PREFIX))
+        expected = read(model, 1)
+        model.copy(0, 2)
+        model.decode([replace(row, logits=False) for row in rows(2, PREFIX, 70)])
+        model.decode(rows(2, PREFIX + 70, OWN - 70))
+
+        assert np.abs(model.logits(OWN - 71) - expected).max() < NEAR
+
+
+def test_long_and_short_prompts_of_one_call_have_their_own_logits(models: dict[str, Path]) -> None:
+    with loaded(models["llama"], SIZES) as model:
+        model.decode(rows(0, 0, PREFIX))
+        for slot in (1, 2, 3):
+            model.copy(0, slot)
+        model.decode(rows(1, PREFIX, 10) + rows(2, PREFIX, OWN) + rows(3, PREFIX, 20))
+        found = [model.logits(end).copy() for end in (9, 9 + OWN, 29 + OWN)]
+        for slot, count, logits in ((4, 10, found[0]), (5, 20, found[2])):
+            model.copy(0, slot)
+            model.decode(rows(slot, PREFIX, count))
+            assert np.abs(model.logits(count - 1) - logits).max() < NEAR
+        assert np.abs(found[0] - found[2]).max() > NEAR
+        with pytest.raises(EngineError):
+            model.logits(0)
+
+
+def test_a_prompt_larger_than_its_pool_is_read_in_the_pool_of_all(models: dict[str, Path]) -> None:
+    with loaded(models["llama"], SIZES) as roomy, loaded(models["llama"], replace(SIZES, prefill_cells=256)) as narrow:
+        for model in (roomy, narrow):
+            model.decode(rows(0, 0, 300))
+        assert np.abs(roomy.logits(299) - narrow.logits(299)).max() < NEAR
+
+
+def test_adapters_lie_over_both_pools(models: dict[str, Path], tmp_path: Path, tiny: ModuleType) -> None:
+    adapter = ((Path(tiny.write_adapter(tmp_path)), 1.0),)
+    found = []
+    for sizes in (SIZES, replace(SIZES, prefill_cells=0)):
+        with loaded(models["llama"], sizes, adapter) as model:
+            model.decode(rows(0, 0, PREFIX))
+            found.append([model.logits(PREFIX - 1).copy(), read(model, 1)])
+    with loaded(models["llama"], SIZES) as plain:
+        plain.decode(rows(0, 0, PREFIX))
+        assert np.abs(plain.logits(PREFIX - 1) - found[0][0]).max() > NEAR
+    for one, other in zip(*found, strict=True):
+        assert np.abs(one - other).max() < NEAR
+
+
+def test_only_models_that_attend_to_everything_have_it(models: dict[str, Path], family: str) -> None:
+    header = check_model(models[family])
+    sizes = resolve(Shape(slots=4), header, Machine(1, 4 << 30), prefix=200, longest=250, ranked=False).sizes
+
+    assert bool(sizes.prefill_cells) == (gate(header).memory == "attention")
+
+
+def test_one_slot_another_attention_and_a_full_machine_do_without(models: dict[str, Path]) -> None:
+    header = check_model(models["llama"])
+
+    def cells(shape: Shape, memory: int = 4 << 30) -> int:
+        return resolve(shape, header, Machine(1, memory), prefix=200, longest=250, ranked=False).sizes.prefill_cells
+
+    assert cells(Shape(slots=4)) == 512
+    assert cells(Shape(slots=1)) == 0
+    assert cells(Shape(slots=4, flash_attention=False)) == 0
+    assert cells(Shape(slots=4, gpu_layers=-1)) == 0
+    least = next(mib for mib in range(60, 400) if cells(Shape(slots=4, allow_swap=True), mib << 20))
+    assert cells(Shape(slots=4, allow_swap=True), (least - 1) << 20) == 0
