@@ -21,7 +21,7 @@ SHAPES = [
     Sizes(2048, 20, 2048, 257, 256, 1),
     Sizes(8192, 12, 512, 32, 512, 1, kv_type="q8_0"),
     Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
-    Sizes(8192, 9, 512, 32, 512, 1, prefill_cells=3072),
+    Sizes(8192, 9, 3072, 32, 512, 1, prefill_cells=3072),
 ]
 # Loads, fills the pool, and tells the most memory the process ever had. What a call works on grows with the cells that
 # are in use, so all are: one sequence is decoded, its state loaded into others, and the last call, of as many tokens
@@ -35,9 +35,9 @@ from pipeline.engines.sizes import Sizes
 sizes = Sizes(**eval(sys.argv[2]))
 model = prefill_pool.load(Path(sys.argv[1]), sizes)
 size, last = min(sizes.ubatch, model.cells), model.max_sequences - 1
-for start in range(0, sizes.prefill_cells, sizes.ubatch):
-    model.decode([Row(100 + i, start + i, (0,)) for i in range(min(sizes.ubatch, sizes.prefill_cells - start))])
-model.drop(0)
+if sizes.prefill_cells:
+    model.decode([Row(100 + i, i, (0,)) for i in range(sizes.prefill_cells)])
+    model.drop(0)
 def decode(owner, start, count, outputs=0):
     model.decode([Row(100 + i, start + i, (owner,), logits=count - i <= outputs) for i in range(count)])
 each = (model.cells - size) // last
