@@ -2,9 +2,9 @@
 
 llama.cpp's attention on a CPU goes over all cells of the pool for every row, over those of other sequences only to skip
 them (ENGINE.md 1.3). With the receipts of sixteen slots in the pool a prompt takes 1.4 times as long as alone; copying
-its cells takes a hundredth of the time (tests/benchmarks/company.py). The small cache holds one prompt at a time and is
-empty between calls, so nothing has to be kept in step, and the logits of a prompt do not depend on what stands beside
-it. Generation, and the token trees of compared alternatives, stay in the large pool, where they share cells.
+its cells takes a hundredth of the time (tests/benchmarks/company.py). The small cache holds one prompt at a time and
+nothing for the next call, so nothing has to be kept in step, and the logits of a prompt do not depend on what stands
+beside it. Generation, and the token trees of compared alternatives, stay in the large pool, where they share cells.
 """
 
 from __future__ import annotations
@@ -95,7 +95,6 @@ class PrefillPool:
         self._answers.restore(self._spare, small.state(0))
         self._answers.copy(self._spare, sequence)
         self._answers.drop(self._spare)
-        small.drop(0)
 
     def logits(self, row: int) -> Logits:
         """See Backend."""

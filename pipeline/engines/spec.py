@@ -12,6 +12,7 @@ from pipeline.engines.naive import Naive
 from pipeline.engines.prefix_cache import Keeping, PrefixCache
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import Resolved
+from pipeline.engines.sizes import Sizes
 from pipeline.grammars import grammar
 from pipeline.grammars.thinking import with_thoughts
 from pipeline.models.byte_tokenizer import ByteTokenizer
@@ -33,11 +34,17 @@ class EngineSpec:
     compile_ahead: bool = True  # waiting prompts' constraints, while the model works; only in a child process
     passive: bool = False  # threads that wait sleep; for a machine that others use too
 
+    @property
+    def sizes(self) -> Sizes:
+        """Of what is made: the slow twin reads its prompts in the one pool it has."""
+        sizes = self.shape.sizes
+        return replace(sizes, prefill_cells=0) if self.engine == "naive" else sizes
+
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""
         vocabulary = ByteTokenizer().vocabulary if self.model is None else Tokenizer.load(self.model).vocabulary
         compile = with_thoughts(grammar(self.grammar, vocabulary).compile, vocabulary)
-        sizes = self.shape.sizes
+        sizes = self.sizes
         backend: Keeping
         if self.model is None:
             backend = Scripted(
@@ -50,8 +57,6 @@ class EngineSpec:
         else:
             from pipeline.engines import prefill_pool
 
-            if self.engine == "naive":
-                sizes = replace(sizes, prefill_cells=0)
             backend = prefill_pool.load(self.model, sizes, self.adapters)
         if self.engine == "naive":
             return Naive(backend, compile, ranked=bool(self.shape.forks))

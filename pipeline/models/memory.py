@@ -69,11 +69,11 @@ def estimate(header: Header, sizes: ContextSizes) -> Memory:
     prefill = 0
     if sizes.prefill_cells:
         moved = 2 * int(sizes.prefill_cells * cell_bytes(header, sizes.kv_type))
-        prefill = moved + _compute(header, sizes.prefill_cells, min(sizes.ubatch, sizes.prefill_cells), outputs=1)
+        prefill = moved + _compute(header, sizes.prefill_cells, sizes.ubatch, outputs=1)
     return Memory(
         header.tensor_bytes,
         int(cache),
-        _compute(header, sizes.cells, min(sizes.ubatch, sizes.cells), sizes.max_outputs),
+        _compute(header, sizes.cells, sizes.ubatch, sizes.max_outputs),
         output_bytes(header, sizes),
         repacked=0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes,
         prefill=prefill,
@@ -156,7 +156,7 @@ def _sliding(header: Header, layers: int) -> list[bool]:
 def _compute(header: Header, cells: int, ubatch: int, outputs: int) -> int:
     """Roughly: the largest of the stages of a call, and the mask over all cells."""
     number, width = _Numbers(header), header.embedding_length or 0
-    rows = ubatch + 8
+    rows = min(ubatch, cells) + 8
     fed = max(number("feed_forward_length"), number("expert_feed_forward_length") * number("expert_used_count"))
     attends = (header.heads or 0) * ((header.key_length or 0) + (header.value_length or 0))
     inside = rows * 4 * (4 * width + max(2 * fed, 2 * attends, 4 * number("ssm.inner_size")))

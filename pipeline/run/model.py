@@ -172,11 +172,11 @@ def shape_for(shape: Shape, *, header: Header, offered: Machine, prefix: int, lo
 
 def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
     """What was chosen, for people."""
-    shape, sizes = spec.shape, spec.shape.sizes
+    shape, sizes = spec.shape, spec.sizes
     slots = "one at a time" if spec.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
     threads = f"{sizes.threads} thread{'s' * (sizes.threads > 1)}"
     pool = f"{sizes.cells:,} cells of {sizes.kv_type}"
-    pool += f" and {sizes.prefill_cells:,} for prompts" if sizes.prefill_cells and spec.engine == "batched" else ""
+    pool += f" and {sizes.prefill_cells:,} for prompts" if sizes.prefill_cells else ""
     said = [f"{slots}, {pool}, {threads}"]
     if wanted.replicas > 1:
         said.append(replicas_in_words(shape.replicas, wanted.replicas))

@@ -54,6 +54,10 @@ def written(model: Keeping, slots: list[int]) -> list[np.ndarray]:
     return [model.logits(place).copy() for place in range(len(slots))]
 
 
+def near(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(one - other).max() < NEAR)
+
+
 @pytest.fixture
 def dense(models: dict[str, Path], family: str) -> Path:
     if gate(check_model(models[family])).memory != "attention":
@@ -72,9 +76,9 @@ def test_prompts_and_what_follows_are_as_in_one_pool(dense: Path) -> None:
         found = [read(two, slot) for slot in (1, 2, 3)]
         for logits in found:
             assert np.array_equal(logits, found[0])  # to the bit, whatever else the pool holds
-            assert np.abs(logits - expected).max() < NEAR
+            assert near(logits, expected)
         for logits in written(two, [1, 2, 3]):
-            assert np.abs(logits - next_expected).max() < NEAR
+            assert near(logits, next_expected)
 
 
 def test_a_prompt_finds_its_cells_between_those_of_others(models: dict[str, Path]) -> None:
@@ -91,7 +95,7 @@ def test_a_prompt_finds_its_cells_between_those_of_others(models: dict[str, Path
         for slot in (1, 3, 5):
             assert np.array_equal(read(model, slot), expected)
         for logits in written(model, [1, 3, 5]):
-            assert np.abs(logits - next_expected).max() < NEAR
+            assert near(logits, next_expected)
 
 
 def test_a_prompt_in_several_calls_goes_on_where_it_stood(models: dict[str, Path]) -> None:
@@ -102,7 +106,7 @@ def test_a_prompt_in_several_calls_goes_on_where_it_stood(models: dict[str, Path
         model.decode([replace(row, logits=False) for row in rows(2, PREFIX, 70)])
         model.decode(rows(2, PREFIX + 70, OWN - 70))
 
-        assert np.abs(model.logits(OWN - 71) - expected).max() < NEAR
+        assert near(model.logits(OWN - 71), expected)
 
 
 def test_long_and_short_prompts_of_one_call_have_their_own_logits(models: dict[str, Path]) -> None:
@@ -115,8 +119,8 @@ def test_long_and_short_prompts_of_one_call_have_their_own_logits(models: dict[s
         for slot, count, logits in ((4, 10, found[0]), (5, 20, found[2])):
             model.copy(0, slot)
             model.decode(rows(slot, PREFIX, count))
-            assert np.abs(model.logits(count - 1) - logits).max() < NEAR
-        assert np.abs(found[0] - found[2]).max() > NEAR
+            assert near(model.logits(count - 1), logits)
+        assert not near(found[0], found[2])
         with pytest.raises(EngineError):
             model.logits(0)
 
@@ -125,7 +129,7 @@ def test_a_prompt_larger_than_its_pool_is_read_in_the_pool_of_all(models: dict[s
     with loaded(models["llama"], SIZES) as roomy, loaded(models["llama"], replace(SIZES, prefill_cells=256)) as narrow:
         for model in (roomy, narrow):
             model.decode(rows(0, 0, 300))
-        assert np.abs(roomy.logits(299) - narrow.logits(299)).max() < NEAR
+        assert near(roomy.logits(299), narrow.logits(299))
 
 
 def test_adapters_lie_over_both_pools(models: dict[str, Path], tmp_path: Path, tiny: ModuleType) -> None:
@@ -137,9 +141,9 @@ def test_adapters_lie_over_both_pools(models: dict[str, Path], tmp_path: Path, t
             found.append([model.logits(PREFIX - 1).copy(), read(model, 1)])
     with loaded(models["llama"], SIZES) as plain:
         plain.decode(rows(0, 0, PREFIX))
-        assert np.abs(plain.logits(PREFIX - 1) - found[0][0]).max() > NEAR
+        assert not near(plain.logits(PREFIX - 1), found[0][0])
     for one, other in zip(*found, strict=True):
-        assert np.abs(one - other).max() < NEAR
+        assert near(one, other)
 
 
 def test_only_models_that_attend_to_everything_have_it(models: dict[str, Path], family: str) -> None:
