@@ -2,9 +2,10 @@
 
 llama.cpp's attention on a CPU goes over all cells of the pool for every row, over those of other sequences only to skip
 them (ENGINE.md 1.3). With the receipts of sixteen slots in the pool a prompt takes 1.3 times as long as alone; what
-copying its cells takes cannot be seen beside that (tests/benchmarks/company.py). The small cache holds one prompt at a time and
-nothing for the next call, so nothing has to be kept in step, and the logits of a prompt do not depend on what stands
-beside it. Generation, and the token trees of compared alternatives, stay in the large pool, where they share cells.
+copying its cells takes cannot be seen beside that (tests/benchmarks/company.py). The small cache holds one prompt at a
+time and nothing for the next call, so nothing has to be kept in step, and the logits of a prompt do not depend on what
+stands beside it. Generation, and the token trees of compared alternatives, stay in the large pool, where they share
+cells.
 """
 
 from __future__ import annotations
