@@ -53,7 +53,7 @@ class Shape(Settings):
     threads: int | None = Field(None, ge=1, description="default: physical cores")
     ubatch: int = Field(512, ge=32, description="tokens llama.cpp computes at once")
     batch: int = Field(2048, ge=256, description="most tokens of one call to llama.cpp")
-    flash_attention: bool = True
+    flash_attention: bool | Literal["prompts"] = Field(True, description='"prompts": for prompts, not for answers')
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
     gpu_layers: int | None = Field(None, ge=-1, description="-1: all; default: what the GPU's free memory holds")
     allow_swap: bool = Field(False, description="start although the memory is too small, and swap")

@@ -17,16 +17,13 @@ from typing import cast
 
 import llama_cpp
 import numpy as np
-import numpy.typing as npt
 from llama_cpp import llama_grammar
 
 from pipeline.batching import Logits, Row
+from pipeline.engines.sequence_state import State
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError
 from pipeline.models.gguf import read_header
-
-State = npt.NDArray[np.uint8]
-"""What a sequence holds in the KV cache, in llama.cpp's own form."""
 
 recent_log: collections.deque[str] = collections.deque(maxlen=40)
 
@@ -51,7 +48,7 @@ def context_params(sizes: Sizes) -> ctypes.Structure:
     wanted = llama_cpp.llama_context_default_params()
     wanted.n_ctx = sizes.cells
     wanted.n_batch = sizes.max_batch
-    wanted.n_ubatch = min(sizes.ubatch, sizes.max_batch)
+    wanted.n_ubatch = min(sizes.computed, sizes.max_batch)
     wanted.n_seq_max = sizes.max_sequences
     wanted.n_outputs_max = sizes.max_outputs
     wanted.n_threads = wanted.n_threads_batch = sizes.threads

@@ -6,6 +6,9 @@ copying its cells takes cannot be seen beside that (tests/benchmarks/company.py)
 time and nothing for the next call, so nothing has to be kept in step, and the logits of a prompt do not depend on what
 stands beside it. Generation, and the token trees of compared alternatives, stay in the large pool, where they share
 cells.
+
+Prompts may be read with flash attention and answers written without it (`flash_attention = "prompts"`): each is faster
+so on a CPU as long as the pool of answers is small (tests/benchmarks/company.py).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path
 from pipeline.batching import Logits, Row
 from pipeline.engines.llama import Llama
 from pipeline.engines.prefix_cache import Keeping
+from pipeline.engines.sequence_state import reordered
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError
 
@@ -32,8 +36,9 @@ def load(path: Path, sizes: Sizes, adapters: Sequence[tuple[Path, float]] = (), 
     outputs, batch = max(sizes.max_outputs, sequences), max(sizes.max_batch, sequences)
     answers = Llama(path, replace(sizes, max_sequences=sequences, max_outputs=outputs, max_batch=batch), adapters)
     try:
-        small = replace(sizes, cells=sizes.prefill_cells, max_sequences=1, max_outputs=1)
-        return PrefillPool(answers, Llama(path, small, beside=answers), least)
+        small = replace(sizes, cells=sizes.prefill_cells, max_sequences=1, max_outputs=1, flash_attention=True)
+        prompts = Llama(path, small, beside=answers)
+        return PrefillPool(answers, prompts, least, transposed=not sizes.flash_attention)
     except BaseException:
         answers.close()
         raise
@@ -42,9 +47,9 @@ def load(path: Path, sizes: Sizes, adapters: Sequence[tuple[Path, float]] = (), 
 class PrefillPool:
     """Implements `pipeline.engines.prefix_cache.Keeping` over two contexts of one model that only attends."""
 
-    def __init__(self, answers: Llama, prompts: Llama, least: int) -> None:
-        """The last sequence of `answers` is used for copying. Owns both."""
-        self._answers, self._prompts, self._least = answers, prompts, least
+    def __init__(self, answers: Llama, prompts: Llama, least: int, *, transposed: bool) -> None:
+        """The last sequence of `answers` is used for copying, whose values may be `transposed`. Owns both."""
+        self._answers, self._prompts, self._least, self._transposed = answers, prompts, least, transposed
         self.n_vocab, self.cells = answers.n_vocab, answers.cells
         self.max_sequences = self._spare = answers.max_sequences - 1
         self.max_batch, self.max_outputs = answers.max_batch, answers.max_outputs
@@ -86,14 +91,14 @@ class PrefillPool:
         small = self._prompts
         small.drop(0)
         if start:
-            small.restore(0, self._answers.state(sequence))
+            small.restore(0, reordered(self._answers.state(sequence), transposed=False))
         small.decode([replace(row, sequences=(0,)) for row in rows])
         for number, row in enumerate(rows):
             if row.logits:
                 self._copied[first + number] = small.logits(number).copy()
         if start:
             small.drop_beginning(0, start)
-        self._answers.restore(self._spare, small.state(0))
+        self._answers.restore(self._spare, reordered(small.state(0), transposed=self._transposed))
         self._answers.copy(self._spare, sequence)
         self._answers.drop(self._spare)
 

@@ -19,6 +19,7 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import Memory, cell_bytes, estimate
 
 SLOTS = 16  # measured best on two cores (ENGINE.md 8b); more only deepens the queue
+FEW = 4  # where answers are written without flash attention: each pays for the cells of all (LOG.md)
 COMPARISONS = 6  # of candidates at a time: most calls then have the 64 rows that the tiled attention path asks for
 COMPARED_ROWS = 2 * MOST_ROWS  # of one call; each may take a third of a megabyte of logits
 FORKS = COMPARISONS * MOST_FORKS
@@ -87,6 +88,7 @@ def resolve(
     fit, or when it would make the machine swap and `shape.allow_swap` is off.
     """
     allowed = gate(header)
+    flash_for_prompts = shape.flash_attention == "prompts" and not ranked
     forks, fork_cells = (FORKS, FORK_CELLS) if ranked and allowed.coupled else (0, 0)
     fixed = prefix + fork_cells
     least = fixed + longest
@@ -108,7 +110,7 @@ def resolve(
             ubatch=shape.ubatch,
             threads=shape.threads or max(1, machine.cores // replicas),
             kv_type=shape.kv_type,
-            flash_attention=shape.flash_attention,
+            flash_attention=bool(shape.flash_attention),
             gpu_layers=_gpu_layers(shape, header, machine, cells, replicas),
             short_rope=allowed.first_context is not None and prefix + longest <= allowed.first_context,
         )
@@ -128,11 +130,15 @@ def resolve(
         return None if cells is None else with_prefill(made(slots, cells, replicas))
 
     def with_prefill(found: Resolved) -> Resolved:
-        wider = replace(found, sizes=for_prompts(header, found.sizes, found.slots, prefix + longest))
-        return wider if needed(wider) <= room else found
+        wider = for_prompts(header, found.sizes, found.slots, prefix + longest)
+        wanted = [found.sizes, wider]
+        if flash_for_prompts:
+            wanted.append(without_flash(header, wider))
+        fitting = (replace(found, sizes=sizes) for sizes in reversed(wanted))
+        return next((each for each in fitting if needed(each) <= room), found)
 
     for replicas in range(shape.replicas, 0, -1):
-        slots = shape.slots or SLOTS
+        slots = shape.slots or (FEW if flash_for_prompts else SLOTS)
         while slots:
             if (found := fitted(slots, replicas)) is not None:
                 return found
@@ -159,6 +165,17 @@ def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes
     if not copied or alone or not sizes.flash_attention or sizes.gpu_layers:
         return sizes
     return replace(sizes, prefill_cells=_padded(min(longest, sizes.cells)))
+
+
+def without_flash(header: Header, sizes: Sizes) -> Sizes:
+    """The pool of answers without flash attention, where the prompts have a pool with it; else the sizes as they are.
+
+    Only for values that have two orders (`sequence_state`) and cells that have one position (M-RoPE's have more).
+    """
+    sections = f"{header.architecture}.rope.dimension_sections" in header.metadata
+    if not sizes.prefill_cells or sizes.kv_type != "f16" or sections:
+        return sizes
+    return replace(sizes, flash_attention=False)
 
 
 def _padded(cells: int) -> int:

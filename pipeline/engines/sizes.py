@@ -17,7 +17,13 @@ class Sizes:
     ubatch: int
     threads: int
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
-    flash_attention: bool = True
+    flash_attention: bool = True  # of the pool of answers; the one for prompts always has it
     gpu_layers: int = 0
     short_rope: bool = False  # LongRoPE: the short factors, however large the pool is
     prefill_cells: int = 0  # of a second, small context, see `prefill_pool`; 0: there is none
+
+    @property
+    def computed(self) -> int:
+        """Tokens that the pool of answers computes at once: fewer where it holds a score for every cell and few rows
+        come to it."""
+        return self.ubatch if self.flash_attention or not self.prefill_cells else min(self.ubatch, 64)

@@ -38,7 +38,10 @@ class EngineSpec:
     def sizes(self) -> Sizes:
         """Of what is made: the slow twin reads its prompts in the one pool it has."""
         sizes = self.shape.sizes
-        return replace(sizes, prefill_cells=0) if self.engine == "naive" else sizes
+        if self.engine == "naive":
+            flash = sizes.flash_attention or sizes.prefill_cells > 0
+            sizes = replace(sizes, prefill_cells=0, flash_attention=flash)
+        return sizes
 
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""

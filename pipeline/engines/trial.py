@@ -19,6 +19,7 @@ from pipeline.errors import ChildError, ModelError
 from pipeline.supervise import Worker, wait
 
 PREFIX, DOCUMENT, ANSWER = 384, 256, 48  # tokens; three short examples, a receipt and what is said of it
+LONG = 1536  # tokens of a shared beginning with longer examples
 LOADING = 600.0  # seconds that a trial may take beyond its measuring
 
 
@@ -33,6 +34,7 @@ class Trial:
     passive: bool = False
     seconds: float = 1.5  # of measuring
     drafted: int = 0  # rows beside each row of an answer, all of them wrong guesses
+    prefix: int = PREFIX  # tokens that the documents share
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ class Pace:
         return (DOCUMENT + ANSWER) / (DOCUMENT / self.read + ANSWER / self.written)
 
 
-def sizes_for(slots: int, threads: int, ubatch: int, batch: int, kv_type: str, *, flash_attention: bool) -> Sizes:
+def sizes_for(
+    slots: int, threads: int, ubatch: int, batch: int, kv_type: str, *, flash_attention: bool, prefix: int = PREFIX
+) -> Sizes:
     """The sizes that a trial of these settings needs."""
-    cells = -(-(PREFIX + slots * (DOCUMENT + ANSWER)) // 256) * 256
+    cells = -(-(prefix + slots * (DOCUMENT + ANSWER)) // 256) * 256
     sequences = HOLDERS + slots
     return Sizes(
         cells,
@@ -95,15 +99,17 @@ def run(trial: Trial) -> Pace:
 
     model = prefill_pool.load(trial.model, trial.sizes)
     try:
-        return pace(model, trial.slots, trial.seconds, time.perf_counter, trial.drafted)
+        return pace(model, trial.slots, trial.seconds, time.perf_counter, trial.drafted, trial.prefix)
     finally:
         model.close()
 
 
-def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float], drafted: int = 0) -> Pace:
+def pace(
+    model: Backend, slots: int, seconds: float, clock: Callable[[], float], drafted: int = 0, prefix: int = PREFIX
+) -> Pace:
     """Read one document a slot and write their answers, until half of the time is over for each of the two."""
     drafted = min(drafted, model.max_outputs // slots - 1)
-    _read(model, [0], 0, PREFIX)
+    _read(model, [0], 0, prefix)
     reading = clock()
     held = range(HOLDERS, HOLDERS + slots)
     reached, together = 0, 1  # the first document goes alone: it tells a slow machine
@@ -111,7 +117,7 @@ def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float],
         group = held[reached : reached + together]
         for slot in group:
             model.copy(0, slot)
-        _read(model, group, PREFIX, DOCUMENT)
+        _read(model, group, prefix, DOCUMENT)
         reached += len(group)
         together = max(1, model.max_batch // DOCUMENT)
     writing = clock()
@@ -119,7 +125,7 @@ def pace(model: Backend, slots: int, seconds: float, clock: Callable[[], float],
         model.copy(held[reached - 1], rest)
     written = 0
     for step in range(ANSWER - drafted):
-        position = PREFIX + DOCUMENT + step
+        position = prefix + DOCUMENT + step
         places = range(position, position + 1 + drafted)
         model.decode([Row(_token(model, at), at, (each,), logits=True) for each in held for at in places])
         if drafted:

@@ -36,6 +36,10 @@ class ContextSizes(Protocol):
     @property
     def kv_type(self) -> str: ...  # noqa: D102
     @property
+    def computed(self) -> int: ...  # noqa: D102
+    @property
+    def flash_attention(self) -> bool: ...  # noqa: D102
+    @property
     def prefill_cells(self) -> int: ...  # noqa: D102
 
 
@@ -68,12 +72,13 @@ def estimate(header: Header, sizes: ContextSizes) -> Memory:
     cache = sizes.cells * cell_bytes(header, sizes.kv_type) + sizes.max_sequences * state_bytes(header)
     prefill = 0
     if sizes.prefill_cells:
-        moved = 2 * int(sizes.prefill_cells * cell_bytes(header, sizes.kv_type))
+        copies = 2 if sizes.flash_attention else 3  # the cells, a copy, and one in the other order
+        moved = copies * int(sizes.prefill_cells * cell_bytes(header, sizes.kv_type))
         prefill = moved + _compute(header, sizes.prefill_cells, sizes.ubatch, outputs=1)
     return Memory(
         header.tensor_bytes,
         int(cache),
-        _compute(header, sizes.cells, sizes.ubatch, sizes.max_outputs),
+        _compute(header, sizes.cells, sizes.computed, sizes.max_outputs, scores=not sizes.flash_attention),
         output_bytes(header, sizes),
         repacked=0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes,
         prefill=prefill,
@@ -153,8 +158,9 @@ def _sliding(header: Header, layers: int) -> list[bool]:
     return [False] * layers
 
 
-def _compute(header: Header, cells: int, ubatch: int, outputs: int) -> int:
-    """Roughly: the largest of the stages of a call, and the mask over all cells."""
+def _compute(header: Header, cells: int, ubatch: int, outputs: int, *, scores: bool = False) -> int:
+    """Roughly: the largest of the stages of a call, and the mask over all cells. `scores`: without flash attention
+    each head has one for every row and cell."""
     number, width = _Numbers(header), header.embedding_length or 0
     rows = min(ubatch, cells) + 8
     fed = max(number("feed_forward_length"), number("expert_feed_forward_length") * number("expert_used_count"))
@@ -162,7 +168,8 @@ def _compute(header: Header, cells: int, ubatch: int, outputs: int) -> int:
     inside = rows * 4 * (4 * width + max(2 * fed, 2 * attends, 4 * number("ssm.inner_size")))
     ends = outputs * 4 * ((header.vocabulary_size or 0) + 2 * width)
     mask = cells * rows * 2 if cell_bytes(header, "f16") else 0
-    return max(inside, ends) + mask
+    every = cells * rows * 4 * (header.heads or 0) if scores else 0
+    return max(inside, ends) + mask + every
 
 
 class _Numbers:

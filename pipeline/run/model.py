@@ -178,6 +178,8 @@ def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
     pool = f"{sizes.cells:,} cells of {sizes.kv_type}"
     pool += f" and {sizes.prefill_cells:,} for prompts" if sizes.prefill_cells else ""
     said = [f"{slots}, {pool}, {threads}"]
+    if not sizes.flash_attention:
+        said.append(f"{'answers' if sizes.prefill_cells else 'all'} without flash attention")
     if wanted.replicas > 1:
         said.append(replicas_in_words(shape.replicas, wanted.replicas))
     if spec.drafts and spec.engine == "batched":

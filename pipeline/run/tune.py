@@ -1,4 +1,4 @@
-"""About a minute of measurement: which settings of speed suit this model on this machine.
+"""A minute or two of measurement: which settings of speed suit this model on this machine.
 
 One setting after the other is changed and kept where it is clearly faster. Nothing is tried that would need more
 memory than is free. The type of the cache is measured and never chosen, because it changes answers.
@@ -10,13 +10,14 @@ import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import psutil
 
 from pipeline.batching.drafts import MOST
 from pipeline.config import Shape
-from pipeline.engines.shape import BATCH, SLOTS, Machine, for_prompts, usable
-from pipeline.engines.trial import DOCUMENT, PREFIX, Pace, Trial, measure, sizes_for
+from pipeline.engines.shape import BATCH, FEW, SLOTS, Machine, for_prompts, usable, without_flash
+from pipeline.engines.trial import DOCUMENT, LONG, PREFIX, Pace, Trial, measure, sizes_for
 from pipeline.errors import ModelError
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header
@@ -25,10 +26,11 @@ from pipeline.models.memory import estimate
 from pipeline.run.model import llama_cpp_version
 from pipeline.run.tuned import NAMES, Measured, Tuned
 
-SECONDS = 60.0
+SECONDS = 90.0
 CLEARLY = 1.05  # times as fast: less is taken for noise
 BUSY = 0.10  # share of the cores that others may use
 RIGHT = 1 / 3  # of the tokens of a draft (tests/benchmarks/LOG.md)
+BEHIND = "flash_attention, slots behind a long prompt"
 DRIFT = 1.15  # between two measurements of the same
 
 Measure = Callable[[Trial], Pace | None]
@@ -41,19 +43,22 @@ class _Settings:
     slots: int = SLOTS
     ubatch: int = 512
     batch: int = BATCH
-    flash_attention: bool = True
+    flash_attention: bool | Literal["prompts"] = True
     kv_type: str = "f16"
     replicas: int = 1
     passive: bool = False
     drafts: int = 0
 
-    def trial(self, header: Header, seconds: float) -> Trial:
+    def trial(self, header: Header, seconds: float, prefix: int = PREFIX) -> Trial:
         threads = max(1, self.threads // self.replicas)
+        flash = bool(self.flash_attention)
         sizes = sizes_for(
-            self.slots, threads, self.ubatch, self.batch, self.kv_type, flash_attention=self.flash_attention
+            self.slots, threads, self.ubatch, self.batch, self.kv_type, flash_attention=flash, prefix=prefix
         )
-        sizes = for_prompts(header, sizes, self.slots, PREFIX + DOCUMENT)
-        return Trial(header.path, sizes, self.slots, self.replicas, self.passive, seconds)
+        sizes = for_prompts(header, sizes, self.slots, prefix + DOCUMENT)
+        if self.flash_attention == "prompts":
+            sizes = without_flash(header, sizes)
+        return Trial(header.path, sizes, self.slots, self.replicas, self.passive, seconds, prefix=prefix)
 
 
 def others_use() -> float:
@@ -77,8 +82,8 @@ def tune(
     until, room = clock() + seconds, usable(offered)
     each = max(0.5, min(1.5, seconds / 30))
 
-    def tried(settings: _Settings) -> float | None:
-        trial = settings.trial(header, each)
+    def tried(settings: _Settings, prefix: int = PREFIX) -> float | None:
+        trial = settings.trial(header, each, prefix)
         fits = estimate(header, trial.sizes).of(settings.replicas) <= room
         pace = measure(trial) if fits else None
         return None if pace is None else pace.tokens
@@ -102,6 +107,20 @@ def tune(
             found = trials[-1].tokens
             if found is not None and found > best * CLEARLY and name != "kv_type":
                 settings, best = changed, found
+    if batched and settings.flash_attention:
+        start, fastest = settings, 0.0
+        few = (replace(start, flash_attention="prompts", slots=slots) for slots in (FEW, 2 * FEW))
+        for changed in (start, *few):
+            if clock() >= until:
+                break
+            value = f"{changed.flash_attention}, {changed.slots}"
+            trials.append(Measured(BEHIND, value, tried(changed, LONG)))
+            yield trials[-1]
+            found = trials[-1].tokens
+            if found is None:
+                break
+            if found > fastest * CLEARLY:
+                settings, fastest = changed, found
     if batched:
         for pair in _drafted(settings.trial(header, each), measure, lambda: clock() >= until):
             trials += pair

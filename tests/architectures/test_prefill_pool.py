@@ -19,7 +19,7 @@ from pipeline.engines.shape import Machine, resolve
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError
 from pipeline.models.gate import gate
-from pipeline.models.gguf import check_model
+from pipeline.models.gguf import Header, check_model
 
 SIZES = Sizes(1536, 6, 512, 6, 128, 1, prefill_cells=512)
 NEAR = 0.05  # logits
@@ -65,13 +65,14 @@ def dense(models: dict[str, Path], family: str) -> Path:
     return models[family]
 
 
-def test_prompts_and_what_follows_are_as_in_one_pool(dense: Path) -> None:
+@pytest.mark.parametrize("flash_attention", [True, False], ids=["flash", "prompts"])
+def test_prompts_and_what_follows_are_as_in_one_pool(dense: Path, flash_attention: bool) -> None:
     sizes = replace(SIZES, short_rope=gate(check_model(dense)).first_context is not None)
     with loaded(dense, replace(sizes, prefill_cells=0)) as one:
         one.decode(rows(0, 0, PREFIX))
         expected = read(one, 1)
         (next_expected,) = written(one, [1])
-    with loaded(dense, sizes) as two:
+    with loaded(dense, replace(sizes, flash_attention=flash_attention)) as two:
         two.decode(rows(0, 0, PREFIX))
         found = [read(two, slot) for slot in (1, 2, 3)]
         for logits in found:
@@ -165,3 +166,29 @@ def test_one_slot_another_attention_and_a_full_machine_do_without(models: dict[s
     assert cells(Shape(slots=4, gpu_layers=-1)) == 0
     least = next(mib for mib in range(60, 400) if cells(Shape(slots=4, allow_swap=True), mib << 20))
     assert cells(Shape(slots=4, allow_swap=True), (least - 1) << 20) == 0
+
+
+def test_answers_go_without_flash_attention_where_prompts_have_it(models: dict[str, Path]) -> None:
+    header = check_model(models["llama"])
+
+    def flash(memory: int = 4 << 30, *, ranked: bool = False, of: Header = header, **shape: object) -> tuple[bool, int]:
+        wanted = Shape.model_validate({"slots": 4, "flash_attention": "prompts"} | shape)
+        sizes = resolve(wanted, of, Machine(1, memory), prefix=200, longest=250, ranked=ranked).sizes
+        return sizes.flash_attention, sizes.prefill_cells
+
+    assert flash() == (False, 512)
+    assert flash(ranked=True) == (True, 512)  # comparisons are many rows over the cells of all
+    assert flash(slots=1) == (True, 0)
+    assert flash(kv_type="q8_0") == (True, 512)
+    assert flash(of=replace(header, metadata={**header.metadata, "llama.rope.dimension_sections": (8, 8)})) == (
+        True,
+        512,
+    )
+    kinds = [flash(mib << 20, allow_swap=True) for mib in range(60, 400)]
+    assert kinds == sorted(kinds, key=[(True, 0), (True, 512), (False, 512)].index)  # as the memory has room for them
+
+
+def test_without_flash_attention_fewer_tokens_are_computed_at_once_only_beside_a_pool_for_prompts() -> None:
+    assert replace(SIZES, flash_attention=False).computed == 64
+    assert replace(SIZES, flash_attention=False, prefill_cells=0).computed == SIZES.ubatch
+    assert SIZES.computed == SIZES.ubatch

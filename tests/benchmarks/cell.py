@@ -15,6 +15,7 @@ from typing import Protocol
 
 import psutil
 
+from pipeline.config import Shape
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from tests.benchmarks import host
@@ -124,16 +125,16 @@ def warm_up(workload: Workload, caches: int) -> list[Question]:
 
 
 def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer, meter: Meter) -> Runner:
-    model, threads, slots = Path(str(spec["model"])), _int(spec["threads"]), _int(spec["slots"])
+    model, threads, wanted = Path(str(spec["model"])), _int(spec["threads"]), _shape(spec)
     name = str(spec["alternative"])
     match name.split(" x"):
         case ["nightdesk"]:
-            return Nightdesk(workload, model, tokenizer, meter, engine="batched", threads=threads, slots=slots)
+            return Nightdesk(workload, model, tokenizer, meter, engine="batched", wanted=wanted)
         case ["nightdesk, pointed"]:
             pointed = workload.pointed()
-            return Nightdesk(pointed, model, tokenizer, meter, engine="batched", threads=threads, slots=slots)
+            return Nightdesk(pointed, model, tokenizer, meter, engine="batched", wanted=wanted)
         case ["naive twin"]:
-            return Nightdesk(workload, model, tokenizer, meter, engine="naive", threads=threads, slots=slots)
+            return Nightdesk(workload, model, tokenizer, meter, engine="naive", wanted=Shape(threads=threads, slots=1))
         case ["llama-cpp-python"]:
             return HighLevel(workload, model, tokenizer, meter, threads=_cores(threads))
         case ["outlines"]:
@@ -144,6 +145,11 @@ def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer
         case ["server", number]:
             return Server(workload, str(spec["server"]), at_a_time=int(number))
     raise ValueError(f"there is no alternative {name}")
+
+
+def _shape(spec: Mapping[str, object]) -> Shape:
+    """Ours, and the floor's."""
+    return Shape.model_validate({name: spec[name] for name in ("threads", "slots", "flash_attention")})
 
 
 def _floor(
@@ -159,7 +165,7 @@ def _floor(
         return Cell(spec, error="nightdesk's cell of this round finished nothing")
     builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
     model = Path(str(spec["model"]))
-    shape = shape_of(workload, builders, model, threads=_int(spec["threads"]), slots=_int(spec["slots"]))
+    shape = shape_of(workload, builders, model, _shape(spec))
     answers = {answer.key: answer for answer in cell.answers}
 
     def replay(question: Question, tokens: tuple[int, ...], forced: int) -> Replay:

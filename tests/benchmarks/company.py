@@ -2,9 +2,9 @@
 
 `python -m tests.benchmarks.company --model FILE`. A prefix that all share, then tokens of each sequence's own, drawn
 at random. A prompt is one sequence's own tokens, read in the pool of all or in a pool of its own and copied
-(`pipeline.engines.prefill_pool`); a step decodes one more token of some sequences and takes it back. llama.cpp's
-attention on a CPU goes over the cells of the others for each row, to skip them (ENGINE.md 1.3). Nothing else should
-run.
+(`pipeline.engines.prefill_pool`), perhaps to a pool without flash attention; a step decodes one more token of some
+sequences and takes it back. With flash attention a row goes over the cells of the others to skip them, without it
+every row is computed for all cells, but many rows at once (ENGINE.md 1.3). Nothing else should run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import random
 import statistics
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from pipeline.engines import prefill_pool
 from pipeline.engines.sizes import Sizes
 from tests.benchmarks import host
 
-PREFIX, OWN = 736, 450  # tokens: two examples and a receipt
 UBATCH = 512
 STEPS, ROUNDS = 8, 3
 
@@ -31,10 +30,10 @@ STEPS, ROUNDS = 8, 3
 class Pool:
     """Sequence 0 holds the prefix; the others see it and their own tokens."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, prefix: int, own: int) -> None:
+        self._backend, self._prefix, self._own = backend, prefix, own
         self._random = random.Random(1)
-        self._prefill(0, 0, PREFIX)
+        self._prefill(0, 0, prefix)
 
     def _row(self, sequence: int, position: int, *, logits: bool) -> Row:
         return Row(self._random.randrange(100, self._backend.n_vocab), position, (sequence,), logits)
@@ -50,19 +49,19 @@ class Pool:
         self._backend.drop(sequence)
         self._backend.copy(0, sequence)
         began = time.perf_counter()
-        self._prefill(sequence, PREFIX, OWN)
+        self._prefill(sequence, self._prefix, self._own)
         return 1000 * (time.perf_counter() - began)
 
     def step(self, rows: int) -> float:
         """Milliseconds of a step of the first sequences, a token each; the median of some."""
-        taken = []
+        taken, end = [], self._prefix + self._own
         for _ in range(STEPS):
             began = time.perf_counter()
-            self._backend.decode([self._row(one, PREFIX + OWN, logits=True) for one in range(1, rows + 1)])
+            self._backend.decode([self._row(one, end, logits=True) for one in range(1, rows + 1)])
             self._backend.logits(0)
             taken.append(1000 * (time.perf_counter() - began))
             for one in range(1, rows + 1):
-                self._backend.drop(one, PREFIX + OWN)
+                self._backend.drop(one, end)
         return statistics.median(taken)
 
 
@@ -71,35 +70,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, metavar="FILE")
     parser.add_argument("--sequences", type=int, default=16)
+    parser.add_argument("--prefix", type=int, default=736, help="tokens: two examples")
+    parser.add_argument("--own", type=int, default=450, help="tokens: a receipt")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     for complaint in host.look():
         print(f"THE MACHINE IS NOT QUIET: {complaint}", file=sys.stderr)
-    last = given.sequences
-    cells = PREFIX + (last + 1) * (OWN + 1)
+    last, prefix, own = given.sequences, given.prefix, given.own
+    cells = prefix + (last + 1) * (own + 1)
     shared = Sizes(-(-cells // 256) * 256, last + 1, 2048, last + 1, UBATCH, given.threads)
-    apart = replace(shared, prefill_cells=-(-(PREFIX + OWN) // 256) * 256)
-    with (
-        closing(prefill_pool.load(given.model, shared)) as one_pool,
-        closing(prefill_pool.load(given.model, apart)) as two_pools,
-    ):
-        pools = [Pool(one_pool), Pool(two_pools)]
-        print("| sequences held | prompt of 450 tokens, ms: in the pool of all | in one of its own |\n|---|---|---|")
+    apart = replace(shared, prefill_cells=-(-(prefix + own) // 256) * 256)
+    kinds = (shared, apart, replace(apart, flash_attention=False))
+    with ExitStack() as stack:
+        backends = [stack.enter_context(closing(prefill_pool.load(given.model, sizes))) for sizes in kinds]
+        pools = [Pool(backend, prefix, own) for backend in backends]
+        print("| sequences held | prompt, ms: in the pool of all | in one of its own | copied to one without flash |")
+        print("|---|---|---|---|")
         for held in range(1, last + 1):
             shown = held in (1, last // 2, last)
-            rounds = [[pool.prompt(held) for pool in pools] for _ in range(ROUNDS if shown else 1)]
-            if shown:
-                columns = [", ".join(f"{each:.0f}" for each in column) for column in zip(*rounds, strict=True)]
-                print(f"| {held} | {' | '.join(columns)} |")
-        pool = pools[0]
-        print("\n| sequences held | rows of the step | ms, median of each round |\n|---|---|---|")
-        for held in (last, 4):
-            for sequence in range(held + 1, last + 1):
-                one_pool.drop(sequence)
-            steps = [rows for rows in (1, 4, 8, 16) if rows <= held]
-            taken = [[pool.step(rows) for rows in steps] for _ in range(ROUNDS)]
-            for number, rows in enumerate(steps):
-                print(f"| {held} | {rows} | {', '.join(f'{one[number]:.1f}' for one in taken)} |")
+            _row((held,), [[pool.prompt(held) for pool in pools] for _ in range(ROUNDS if shown else 1)], shown=shown)
+        print("\n| sequences held | rows of the step | ms, median: with flash attention | without |\n|---|---|---|---|")
+        for held in sorted({last, last // 2, 4}, reverse=True):
+            for backend in backends:
+                for sequence in range(held + 1, last + 1):
+                    backend.drop(sequence)
+            for rows in (rows for rows in (1, 4, 8, 16) if rows <= held):
+                _row((held, rows), [[pool.step(rows) for pool in (pools[0], pools[2])] for _ in range(ROUNDS)])
+
+
+def _row(named: tuple[int, ...], rounds: list[list[float]], *, shown: bool = True) -> None:
+    if shown:
+        columns = (", ".join(f"{each:.0f}" for each in column) for column in zip(*rounds, strict=True))
+        print(f"| {' | '.join([*map(str, named), *columns])} |", flush=True)
 
 
 if __name__ == "__main__":

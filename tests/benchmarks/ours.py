@@ -24,18 +24,10 @@ from tests.benchmarks.validity import is_valid
 from tests.benchmarks.workloads import Question, Workload
 
 
-def shape_of(
-    workload: Workload,
-    builders: Sequence[PromptBuilder],
-    model: Path,
-    *,
-    threads: int | None,
-    slots: int | None,
-    replicas: int = 1,
-) -> Resolved:
-    """The shape that `nightdesk run` would choose, but for what is named."""
+def shape_of(workload: Workload, builders: Sequence[PromptBuilder], model: Path, wanted: Shape) -> Resolved:
+    """The shape that `nightdesk run` would choose for this one."""
     return resolve(
-        Shape(threads=threads, slots=slots, replicas=replicas),
+        wanted,
         check_model(model),
         machine(),
         prefix=sum(len(builder.prefix.tokens) for builder in builders),
@@ -57,14 +49,13 @@ class Nightdesk:
         meter: Meter,
         *,
         engine: Literal["batched", "naive"],
-        threads: int | None,
-        slots: int | None,
+        wanted: Shape,
     ) -> None:
         self._workload = workload
         self._tokenizer = tokenizer
         self._meter = meter
         self._builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
-        shape = shape_of(workload, self._builders, model, threads=threads, slots=1 if engine == "naive" else slots)
+        shape = shape_of(workload, self._builders, model, wanted)
         self._engine = EngineSpec(model, engine, "llguidance", shape).build()
         self._prefilled = 0
         self.settings: dict[str, object] = {"engine": engine, "slots": shape.slots, **asdict(shape.sizes)}

@@ -22,6 +22,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import pytest
 
@@ -100,12 +101,12 @@ def prompts() -> list[Prompt]:
     return asked("receipt", RECEIPTS)
 
 
-def shape(prompts: Sequence[Prompt]) -> Resolved:
+def shape(prompts: Sequence[Prompt], flash_attention: bool | Literal["prompts"] = True) -> Resolved:
     """Four slots for six prompts, so that slots are used again."""
     header = check_model(find_model("demo"))
     longest = max(prompt.length for prompt in prompts) + 64
     return resolve(
-        Shape(slots=4, threads=1),
+        Shape(slots=4, threads=1, flash_attention=flash_attention),
         header,
         Machine(cores=2, free_memory=8 << 30),
         prefix=len(prompts[0].segments[0].tokens),
@@ -125,7 +126,10 @@ def answers(engine: Engine, prompts: Sequence[Prompt]) -> dict[str, Completion]:
 def answered(prompts: list[Prompt]) -> dict[str, dict[str, Completion]]:
     model = find_model("demo")
     fast, slow = (EngineSpec(model, name, "llguidance", shape(prompts)) for name in ("batched", "naive"))
+    plain = EngineSpec(model, "batched", "llguidance", shape(prompts, "prompts"))
+    assert not plain.sizes.flash_attention
     return {
+        "prompts": answers(plain.build(), prompts),
         "batched": answers(fast.build(), prompts),
         "naive": answers(slow.build(), prompts),
         "child": answers(ChildEngine(fast), prompts),
@@ -182,8 +186,9 @@ def test_every_answer_is_taken_by_the_schema(prompts, answered):
             parse(SCHEMA, vocabulary.decode(completion.tokens).decode())
 
 
-def test_batched_and_naive_part_only_where_the_model_was_nearly_undecided(answered):
-    assert explain(answered["batched"], answered["naive"]) == []
+@pytest.mark.parametrize("fast", ["batched", "prompts"])
+def test_batched_and_naive_part_only_where_the_model_was_nearly_undecided(answered, fast):
+    assert explain(answered[fast], answered["naive"]) == []
 
 
 def test_a_child_process_parts_from_this_process_only_there(answered):
@@ -191,9 +196,10 @@ def test_a_child_process_parts_from_this_process_only_there(answered):
     assert explain(answered["batched"], answered["child"]) == []
 
 
-def test_until_they_part_both_weighed_alike(answered):
+@pytest.mark.parametrize("fast", ["batched", "prompts"])
+def test_until_they_part_both_weighed_alike(answered, fast):
     """A wrong cell shows in the gaps even where the same token won."""
-    for key, one in answered["batched"].items():
+    for key, one in answered[fast].items():
         for here, there in both_chose(one, answered["naive"][key]):
             assert abs(here - there) <= BOUND
 

@@ -22,6 +22,7 @@ SHAPES = [
     Sizes(8192, 12, 512, 32, 512, 1, kv_type="q8_0"),
     Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
     Sizes(8192, 9, 3072, 32, 512, 1, prefill_cells=3072),
+    Sizes(8192, 9, 3072, 32, 512, 1, prefill_cells=3072, flash_attention=False),
 ]
 # Loads, fills the pool, and tells the most memory the process ever had. What a call works on grows with the cells that
 # are in use, so all are: one sequence is decoded, its state loaded into others, and the last call, of as many tokens

@@ -14,7 +14,7 @@ from pipeline.cli.tune_plot import svg
 from pipeline.config import Shape
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import Machine
-from pipeline.engines.trial import Pace, Trial, pace, sizes_for
+from pipeline.engines.trial import LONG, Pace, Trial, pace, sizes_for
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gguf import Header
 from pipeline.models.memory import estimate
@@ -94,7 +94,26 @@ def test_drafts_are_chosen_for_as_many_answers_as_they_pay_for() -> None:
 
 
 def test_every_setting_of_the_issue_is_tried() -> None:
-    assert {trial.name for trial in found().trials} == {*tuned.NAMES, "kv_type"}
+    assert {trial.name for trial in found().trials} == {
+        *tuned.NAMES,
+        "flash_attention, slots behind a long prompt",
+        "kv_type",
+    }
+
+
+def test_answers_without_flash_attention_are_tried_behind_a_long_prompt_and_chosen_with_their_slots() -> None:
+    def measure(trial: Trial) -> Pace:
+        prompts_only = trial.prefix == LONG and trial.sizes.prefill_cells and not trial.sizes.flash_attention
+        return Pace(100.0, (80.0 if prompts_only and trial.slots == 8 else 50.0) / (1 + trial.drafted))
+
+    result = found(measure)
+    assert result.chosen == {"flash_attention": "prompts", "slots": 8}
+
+    tuned.save(replace(result, llama_cpp="1"))
+    shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1")
+    assert (shape.flash_attention, shape.slots) == ("prompts", 8)
+    shape, said = tuned.applied(Shape(slots=16), "ab" * 32, 4, "1")
+    assert (shape.flash_attention, said) == (True, "")
 
 
 def test_nothing_is_tried_that_needs_more_memory_than_is_free() -> None:
