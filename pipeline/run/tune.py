@@ -138,6 +138,8 @@ def tune(
     chosen = {
         name: value for name in NAMES if (value := getattr(settings, name)) not in (given[name], getattr(default, name))
     }
+    if chosen.get("flash_attention") == "prompts" and chosen.get("slots") == FEW:
+        del chosen["slots"]  # what such tasks have anyway; those whose values are compared are better with more
     yield Tuned(
         model=str(header.path),
         sha256=sha256_of(*header.files),

@@ -103,7 +103,7 @@ def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str) -> tuple[Shap
     if (tuned.cores, tuned.llama_cpp) != (cores, llama_cpp):
         return shape, "tuned on other cores or with another llama.cpp, so not used: see `nightdesk tune`"
     taken = {name: value for name, value in tuned.chosen.items() if name not in shape.model_fields_set}
-    if taken.get("flash_attention") == "prompts" and "slots" not in taken:
+    if taken.get("flash_attention") == "prompts" and "slots" in shape.model_fields_set:
         del taken["flash_attention"]  # it was measured with few answers at a time
     if not taken:
         return shape, ""

@@ -13,7 +13,7 @@ from pipeline.batching.drafts import MOST
 from pipeline.cli.tune_plot import svg
 from pipeline.config import Shape
 from pipeline.engines.scripted import Scripted
-from pipeline.engines.shape import Machine
+from pipeline.engines.shape import FEW, SLOTS, Machine, resolve
 from pipeline.engines.trial import LONG, Pace, Trial, pace, sizes_for
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gguf import Header
@@ -101,19 +101,29 @@ def test_every_setting_of_the_issue_is_tried() -> None:
     }
 
 
-def test_answers_without_flash_attention_are_tried_behind_a_long_prompt_and_chosen_with_their_slots() -> None:
+@pytest.mark.parametrize(("best", "chosen"), [(FEW, {}), (2 * FEW, {"slots": 2 * FEW})])
+def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: int, chosen: dict[str, int]) -> None:
     def measure(trial: Trial) -> Pace:
         prompts_only = trial.prefix == LONG and trial.sizes.prefill_cells and not trial.sizes.flash_attention
-        return Pace(100.0, (80.0 if prompts_only and trial.slots == 8 else 50.0) / (1 + trial.drafted))
+        return Pace(100.0, (80.0 if prompts_only and trial.slots == best else 50.0) / (1 + trial.drafted))
 
     result = found(measure)
-    assert result.chosen == {"flash_attention": "prompts", "slots": 8}
+    assert result.chosen == {"flash_attention": "prompts", **chosen}
 
     tuned.save(replace(result, llama_cpp="1"))
     shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1")
-    assert (shape.flash_attention, shape.slots) == ("prompts", 8)
+    assert (shape.flash_attention, shape.slots) == ("prompts", chosen.get("slots"))
     shape, said = tuned.applied(Shape(slots=16), "ab" * 32, 4, "1")
     assert (shape.flash_attention, said) == (True, "")
+
+
+def test_tasks_without_compared_values_then_have_few_slots_and_the_others_the_usual_number() -> None:
+    def slots(*, ranked: bool) -> int:
+        shape = Shape(flash_attention="prompts")
+        return resolve(shape, HEADER, MACHINE, prefix=100, longest=200, ranked=ranked).slots
+
+    assert slots(ranked=False) == FEW
+    assert slots(ranked=True) == SLOTS
 
 
 def test_nothing_is_tried_that_needs_more_memory_than_is_free() -> None:
