@@ -131,14 +131,17 @@ def resolve(
 
     def with_prefill(found: Resolved) -> Resolved:
         wider = for_prompts(header, found.sizes, found.slots, prefix + longest)
-        wanted = [found.sizes, wider]
-        if flash_for_prompts:
-            wanted.append(without_flash(header, wider))
-        fitting = (replace(found, sizes=sizes) for sizes in reversed(wanted))
+        wanted = [without_flash(header, wider), wider] if flash_for_prompts else [wider]
+        fitting = (replace(found, sizes=sizes) for sizes in wanted)
         return next((each for each in fitting if needed(each) <= room), found)
 
+    usual = SLOTS
+    if flash_for_prompts:
+        few = for_prompts(header, made(FEW, lowest).sizes, FEW, prefix + longest)
+        usual = SLOTS if without_flash(header, few).flash_attention else FEW
+
     for replicas in range(shape.replicas, 0, -1):
-        slots = shape.slots or (FEW if flash_for_prompts else SLOTS)
+        slots = shape.slots or usual
         while slots:
             if (found := fitted(slots, replicas)) is not None:
                 return found

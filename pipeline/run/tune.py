@@ -109,8 +109,9 @@ def tune(
                 settings, best = changed, found
     if batched and settings.flash_attention:
         start, fastest = settings, 0.0
-        few = (replace(start, flash_attention="prompts", slots=slots) for slots in (FEW, 2 * FEW))
-        for changed in (start, *few):
+        few = [replace(start, flash_attention="prompts", slots=slots) for slots in (FEW, 2 * FEW)]
+        few = [each for each in few if not each.trial(header, 0.0, LONG).sizes.flash_attention]  # it can be left out
+        for changed in (start, *few) if few else ():
             if clock() >= until:
                 break
             value = f"{changed.flash_attention}, {changed.slots}"

@@ -95,7 +95,7 @@ def specs(wanted: argparse.Namespace, model: str, sha256: str) -> Iterator[dict[
                     "seconds": wanted.seconds,
                     "threads": wanted.threads,
                     "slots": wanted.slots,
-                    "flash_attention": wanted.flash_attention == "true" or wanted.flash_attention,
+                    "flash_attention": wanted.flash_attention,
                     "server": wanted.server if name in SERVERS else None,
                     "llama_server": str(wanted.llama_server) if wanted.llama_server and name in SERVERS else None,
                 }
@@ -235,7 +235,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, help="for everybody; default: physical cores")
     parser.add_argument("--slots", type=int, help="of nightdesk and the floor")
-    parser.add_argument("--flash-attention", choices=("true", "prompts"), default="true", help="of the same two")
+    parser.add_argument("--flash-attention", choices=("prompts",), default=True, help="of the same two")
     parser.add_argument("--out", type=Path, help="folder of the cells; default: the user's cache")
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     return parser.parse_args(arguments)

@@ -117,6 +117,14 @@ def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: in
     assert (shape.flash_attention, said) == (True, "")
 
 
+def test_what_cannot_leave_flash_attention_out_is_not_tried_without_and_has_the_usual_slots() -> None:
+    sliding = replace(HEADER, sliding_window=1024)
+
+    assert "flash_attention, slots behind a long prompt" not in {trial.name for trial in found(header=sliding).trials}
+    shape = Shape(flash_attention="prompts")
+    assert resolve(shape, sliding, MACHINE, prefix=100, longest=200, ranked=False).slots == SLOTS
+
+
 def test_tasks_without_compared_values_then_have_few_slots_and_the_others_the_usual_number() -> None:
     def slots(*, ranked: bool) -> int:
         shape = Shape(flash_attention="prompts")
