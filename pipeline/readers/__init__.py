@@ -31,6 +31,7 @@ __all__ = [
     "ReadOptions",
     "Reading",
     "check_pages",
+    "current",
     "read",
     "read_file",
     "suffixes",
@@ -178,6 +179,11 @@ def version(name: str) -> str:
     """
     reader, module = _format_of(name)
     return f"{reader} {module.VERSION}"
+
+
+def current() -> frozenset[str]:
+    """All readers in their versions, each as `version` gives it."""
+    return frozenset(f"{reader} {module.VERSION}" for reader, module in _by_suffix().values())
 
 
 def versions() -> str:

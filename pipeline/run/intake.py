@@ -1,7 +1,7 @@
 """Files -> Documents in the store: look at each file, read what is new or has changed, cut it into chunks.
 
-A file whose size and time are those of the ledger is not opened. The same bytes under two names are read once.
-A file that cannot be read becomes a Failure and costs nothing else.
+A file whose size and time are those of the ledger is not opened. The same bytes under two names are read once, under
+one whose suffix fits. A file that cannot be read becomes a Failure and costs nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from pipeline import readers
@@ -32,6 +32,8 @@ from pipeline.supervise import Worker, map_ordered
 CHUNKING = "1"  # goes up when the same document would be cut elsewhere
 _BLOCK = 1 << 20
 _PAGES_AT_ONCE = 200  # scanned pages that wait for each other before they are read
+
+Attempt = tuple[Request, Document | NightdeskError]
 
 
 class Intake:
@@ -56,13 +58,15 @@ class Intake:
         self._run_id = run_id
         self._options = options
         self._written = written
+        self._readers = readers.current()
 
     def look(self, tasks: Sequence[tuple[str, Sequence[Path]]], limit: int | None) -> Iterator[Event]:
         """Bring the ledger up to date, link files to tasks, and read what must be read.
 
         With `limit`, this many files are drawn at random for each task and nothing is taken for gone.
         """
-        unread: dict[str, Path] = {}
+        unread: dict[str, list[str]] = {}  # by bytes: a path for each reader that their names ask for
+        renamed: dict[str, str] = {}  # read, but not by the reader that this path asks for
         closed: list[str] = []  # what could not be looked into; nothing below is taken for gone
         found = files = unchanged = 0
         for task, inputs in tasks:
@@ -82,17 +86,28 @@ class Intake:
                         closed.append(row.path)
                         if not self._store.failed_out(row.path, "read"):
                             yield self.fail(failure)
-                    elif row.sha256 is not None and self._must_read(path, row.sha256):
-                        unread.setdefault(row.sha256, path)
                 self._store.save_files(self._run_id, rows)
                 self._store.link_inputs(self._run_id, task, [row.path for row in rows])
+                for name, sha256 in ((_absolute(path), row.sha256) for path, row in zip(batch, rows, strict=True)):
+                    if sha256 is None or self._read_in_vain(name):
+                        continue
+                    if self._must_read(name, sha256):
+                        names = unread.setdefault(sha256, [])
+                        if _reader(name) not in map(_reader, names):
+                            names.append(name)
+                            names.sort(key=_is_unknown)
+                    elif _reader(name) != self._store.reader_version(sha256):
+                        renamed.setdefault(sha256, name)
         gone = 0
         if limit is None:
-            roots = [os.fspath(_absolute(path)) for _, inputs in tasks for path in inputs]
+            roots = [_absolute(path) for _, inputs in tasks for path in inputs]
             gone = self._store.mark_gone(self._run_id, [root for root in roots if not _is_closed(root, closed)])
+        for sha256, name in renamed.items():
+            if self._store.reader_version(sha256) not in map(_reader, self._store.names(sha256)):
+                unread.setdefault(sha256, [name])  # the name under which it was read is gone
         yield Looked(found if limit is not None else files, files, unchanged, len(unread), gone)
         if unread:
-            yield from self._read_all(unread.values())
+            yield from self._read_all(list(unread.values()))
 
     def cut(self, task: str, chunking_id: str, options: Options, tokenizer: TokenizerLike) -> Iterator[Event]:
         """Cut the task's documents that were not yet cut this way."""
@@ -115,7 +130,7 @@ class Intake:
 
     def _row(self, path: Path) -> tuple[bool, FileRow, Failure | None]:
         """The file as it is now, and whether the ledger knew it so."""
-        name = os.fspath(_absolute(path))
+        name = _absolute(path)
         try:
             stat = path.stat()
             known = self._store.file(name)
@@ -128,27 +143,27 @@ class Intake:
             failure = Failure(name, "read", "unreadable", message, hint)
             return False, FileRow(name, None, path.name, 0, 0, None), failure
 
-    def _must_read(self, path: Path, sha256: str) -> bool:
-        if self._read_in_vain(sha256):
-            return False
-        name, changes = os.fspath(_absolute(path)), self._options.changes
-        if self._store.has_unread_attachments(name, self._run_id, changes):
+    def _must_read(self, path: str, sha256: str) -> bool:
+        """Whether the bytes were not read as they would be now, under whatever name."""
+        if self._store.has_unread_attachments(path, self._run_id, self._options.changes):
             return True
-        try:
-            known = self._store.has_document(sha256, readers.version(name), changes)
-            return not (known and self._scans.is_current(sha256))
-        except ReadError:
-            return True  # an unknown format: reading it says so
+        return not (
+            self._store.has_document(sha256, self._readers, self._options.changes) and self._scans.is_current(sha256)
+        )
 
-    def _read_in_vain(self, sha256: str) -> bool:
-        return self._store.read_in_vain(sha256, self._run_id, passwords=bool(self._options.passwords))
+    def _read_in_vain(self, path: str) -> bool:
+        return self._store.read_in_vain(path, self._run_id, passwords=bool(self._options.passwords))
 
-    def _read_all(self, paths: Iterable[Path]) -> Iterator[Event]:
-        """Read files in worker processes with limits, in order. A worker that is lost costs its file only."""
-        requests = (Request(os.fspath(_absolute(path)), options=self._options) for path in paths)
+    def _read_all(self, files: Sequence[Sequence[str]]) -> Iterator[Event]:
+        """Read files, each given as the paths of equal bytes, in worker processes with limits, in order.
+
+        A worker that is lost costs its file only.
+        """
+        requests = (Request(paths[0], options=self._options) for paths in files)
         answers = map_ordered(answer, requests, name="reader", timeout=TIMEOUT, memory=MEMORY, workers=self._workers)
         with closing(Worker(answer, name="attachment reader", timeout=TIMEOUT, memory=MEMORY)) as attachments:
-            for request, outcome in answers:
+            for paths, first in zip(files, answers, strict=True):
+                request, outcome = self._under_another_name(paths, first, attachments)
                 row = self._store.file(request.name)
                 if isinstance(outcome, NightdeskError):
                     yield self._fail_reading(request.name, outcome, None if row is None else row.sha256)
@@ -159,6 +174,15 @@ class Intake:
                 if sum(len(scan.pages) for _, scan in self._waiting) >= _PAGES_AT_ONCE:
                     yield from self._read_scans(attachments)
             yield from self._read_scans(attachments)
+
+    def _under_another_name(self, paths: Sequence[str], first: Attempt, reader: Worker[Request, Document]) -> Attempt:
+        """What came of the first path; where that is an error, of the first other path that gives a document."""
+        if isinstance(first[1], ReadError | ChildError):
+            for path in paths[1:]:
+                request = Request(path, options=self._options)
+                with suppress(ReadError, ChildError):
+                    return request, reader.ask(request)
+        return first
 
     def _take(
         self, document: Document, place: Place, request: Request, reader: Worker[Request, Document]
@@ -211,14 +235,15 @@ class Intake:
             )
             self._store.save_files(self._run_id, rows)
         for row, attachment in zip(rows, document.attachments, strict=True):
-            if row.sha256 is None or self._read_in_vain(row.sha256):
+            if row.sha256 is None or self._read_in_vain(row.path):
                 continue
             request = Request(attachment.name, attachment.content, self._options)
             try:
                 within = place.inner(row.path)
                 inner = reader.ask(request)
             except NightdeskError as error:
-                yield self._fail_reading(row.path, error, row.sha256)
+                if not self._store.has_document(row.sha256, self._readers, self._options.changes):
+                    yield self._fail_reading(row.path, error, row.sha256)
             else:
                 yield from self._take(inner, within, request, reader)
 
@@ -234,8 +259,20 @@ def chunking_id(options: Options, tokenizer: TokenizerLike) -> str:
     return fingerprint("chunking", CHUNKING, tokenizer.fingerprint, options.chunk_tokens, options.overlap)
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+def _reader(name: str) -> str | None:
+    """Which reader, in which version, reads a file of this name; None where none does."""
+    try:
+        return readers.version(name)
+    except ReadError:
+        return None
+
+
+def _is_unknown(name: str) -> bool:
+    return _reader(name) is None
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
 
 
 def _is_closed(root: str, closed: Sequence[str]) -> bool:

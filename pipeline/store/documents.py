@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.data import Changes, Chunk, Document, Page, Place, Word, fingerprint
@@ -78,13 +78,17 @@ class Documents(Part):
                 {"sha256": document.sha256},
             )
 
-    def has_document(self, sha256: str, reader_version: str, changes: Changes = "final") -> bool:
-        """Whether these bytes were read by this version of their reader, and tracked changes in them like this."""
+    def has_document(self, sha256: str, readers: Collection[str], changes: Changes = "final") -> bool:
+        """Whether these bytes were read by one of these versions of readers, and tracked changes in them like this."""
         row = self._one(
-            "SELECT 1 FROM _documents WHERE sha256 = ? AND reader_version = ? AND changes IN ('', ?)",
-            (sha256, reader_version, changes),
+            "SELECT reader_version FROM _documents WHERE sha256 = ? AND changes IN ('', ?)", (sha256, changes)
         )
-        return row is not None
+        return row is not None and row[0] in readers
+
+    def reader_version(self, sha256: str) -> str | None:
+        """By which reader, in which version, these bytes were read; None where they were not."""
+        row = self._one("SELECT reader_version FROM _documents WHERE sha256 = ?", (sha256,))
+        return None if row is None else str(row[0])
 
     def ocr_of(self, sha256: str) -> tuple[str, frozenset[str]]:
         """The settings under which OCR read the document (empty: it did not), and the notes of its pages."""

@@ -20,13 +20,15 @@ class Failed:
     last_run: int
 
 
-READ_IN_VAIN = """x.stage = 'read' AND x.tries >= :tries AND NOT (:passwords AND x.error = 'encrypted')
+READ_IN_VAIN = """x.document = f.sha256 AND x.stage = 'read' AND x.task IS NULL AND x.last_run >= f.first_run
+    AND x.tries >= :tries AND NOT (:passwords AND x.error = 'encrypted')
     AND EXISTS (SELECT 1 FROM _runs was JOIN _runs this ON this.id = :run
                 WHERE was.id = x.last_run AND was.versions = this.versions
                 AND json_extract(was.settings, '$.changes', '$.ocr')
                   = json_extract(this.settings, '$.changes', '$.ocr'))"""
-"""The failure x came too often, and the last time as run :run would read: by the same readers, under the same choice of
-`changes` and `ocr`. With :passwords that run has some to try, which no database says of an earlier one."""
+"""The failure x of the bytes of file f came too often, and the last time as run :run would read: by the same readers,
+under the same choice of `changes` and `ocr`, and when f was there: it may have the better suffix. With :passwords that
+run has some to try, which no database says of an earlier one."""
 
 COLUMNS = "subject, stage, error, message, hint, document, work_key, task, tries, first_run, last_run"
 
@@ -86,14 +88,14 @@ class Failures(Part):
         )
         return row is not None
 
-    def read_in_vain(self, sha256: str, run_id: int, *, passwords: bool = False) -> bool:
-        """Whether reading this document failed too often to be tried again by this run, which reads as before.
+    def read_in_vain(self, path: str, run_id: int, *, passwords: bool = False) -> bool:
+        """Whether reading the bytes of this file failed too often to be tried again by this run, which reads as before.
 
         `passwords`: the run has some.
         """
         row = self._one(
-            f"SELECT 1 FROM _failures x WHERE x.document = :document AND x.task IS NULL AND {READ_IN_VAIN}",
-            {"document": sha256, "run": run_id, "passwords": passwords, "tries": MAX_TRIES},
+            f"SELECT 1 FROM _files f CROSS JOIN _failures x WHERE f.path = :path AND {READ_IN_VAIN}",
+            {"path": clean_path(path), "run": run_id, "passwords": passwords, "tries": MAX_TRIES},
         )
         return row is not None
 

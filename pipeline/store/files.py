@@ -1,7 +1,8 @@
 """The ledger of files: what lay where when last looked at, and which task reads it.
 
-An attachment is a file with the path `<path of the mail>!/<number>` and the mail as its parent; where a mail is
-unchanged, its attachments count as seen with it, although nobody opened it.
+`first_run` is the run that first found the present bytes at the path. An attachment is a file with the path
+`<path of the mail>!/<number>` and the mail as its parent; where a mail is unchanged, its attachments count as seen with
+it, although nobody opened it.
 """
 
 from __future__ import annotations
@@ -71,6 +72,11 @@ class Files(Part):
         )
         return None if row is None else str(row[0])
 
+    def names(self, sha256: str) -> Iterator[str]:
+        """The names that these bytes have now: paths, and of attachments the names alone."""
+        rows = self._all("SELECT path, parent, name FROM _files WHERE sha256 = ? AND gone = 0", (sha256,))
+        return (path if parent is None else name for path, parent, name in rows)
+
     def has_unread_attachments(self, path: str, run_id: int, changes: Changes = "final") -> bool:
         """Whether a file that this one holds was never read, or its tracked changes otherwise, and may be tried.
 
@@ -80,7 +86,7 @@ class Files(Part):
         row = self._one(
             f"""SELECT 1 FROM _files f WHERE f.path >= :first AND f.path < :behind AND f.gone = 0
                 AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', :changes))
-                AND NOT EXISTS (SELECT 1 FROM _failures x WHERE x.document = f.sha256 AND {READ_IN_VAIN}) LIMIT 1""",
+                AND NOT EXISTS (SELECT 1 FROM _failures x WHERE {READ_IN_VAIN}) LIMIT 1""",
             {
                 "first": path + "!/",
                 "behind": path + "!0",
@@ -120,6 +126,7 @@ class Files(Part):
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                ON CONFLICT (path) DO UPDATE SET parent = excluded.parent, name = excluded.name,
                    size = excluded.size, mtime_ns = excluded.mtime_ns,
+                   first_run = iif(coalesce(excluded.sha256, sha256) IS sha256, first_run, excluded.first_run),
                    sha256 = coalesce(excluded.sha256, sha256),
                    seen_run = excluded.seen_run, gone = 0""",
             [
