@@ -28,10 +28,10 @@ Path = tuple[int, ...]
 
 FIRST_DEPTH = 3  # tokens of each alternative that the first round looks at
 LONGEST = 192  # tokens; a longer alternative is not worth scoring
-HELD = 128  # cells on the forks of one comparison before a round, at most
+HELD = 128  # cells on the forks of one comparison before a round, at most, but for one alternative that is longer
 MOST_LEAVES = 32  # branches of a round
 MOST_FORKS = MOST_LEAVES + 1  # of one comparison: the best finished alternative is kept beside them
-MOST_CELLS = HELD + LONGEST + MOST_ROWS  # the best finished one beside the rest
+MOST_CELLS = 2 * max(HELD, LONGEST) + MOST_ROWS  # the best finished one beside the rest
 
 
 def to_compare(cursor: Cursor, temperature: float) -> Candidates:
@@ -78,7 +78,9 @@ class Ranking:
         self.rows = min(candidates.rows, MOST_ROWS)  # of a round, at most
         self.forks = min(len(candidates.alternatives), self.rows, MOST_LEAVES) + 1  # that it needs
         self._alive = sorted(set(candidates.alternatives))
-        most = HELD + max(map(len, self._alive)) + self.rows  # what is held, the best finished one, what is new
+        longest = max(map(len, self._alive))
+        self._held = max(HELD, longest)  # so the likeliest beginning can always go on
+        most = self._held + longest + self.rows  # what is held, the best finished one, what is new
         self.cells = min(sum(map(len, self._alive)), most)  # on its forks, at most
         self._logprobs: dict[Path, float] = {path[:1]: first[path[0]] for path in self._alive}
         self._decoded: set[Path] = set()  # nodes: the tokens that lead to a row
@@ -119,7 +121,7 @@ class Ranking:
     def _fits(self, nodes: set[Path]) -> bool:
         """Whether a round may have these nodes."""
         new = nodes - self._decoded
-        return len(new) <= self.rows and len(nodes) - len(new) <= HELD and len(_leaves(nodes)) <= MOST_LEAVES
+        return len(new) <= self.rows and len(nodes) - len(new) <= self._held and len(_leaves(nodes)) <= MOST_LEAVES
 
     def take(self, logits: Mapping[Path, Logits]) -> None:
         """Score what the round looked at, from the logits behind each of its nodes."""

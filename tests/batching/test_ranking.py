@@ -74,6 +74,7 @@ class Cache:
             self.held = dict(growth.held)
             self.rounds.append(len(growth.rows))
             self.choice.take({node: logits_after(node) for node in growth.nodes})
+            assert growth.rows or self.choice.done, "a round that decodes nothing would come again for ever"
         return tuple(one.token for one in self.choice.choices())
 
 
@@ -108,6 +109,28 @@ def test_a_round_keeps_to_its_rows_and_forks_and_ends_with_an_alternative(
     alternatives: list[tuple[int, ...]], power: float, rows: int
 ) -> None:
     cache = Cache(start(alternatives, power=power, rows=rows))
+
+    assert cache.to_the_end() in alternatives
+    assert all(size <= rows for size in cache.rounds)
+
+
+@st.composite
+def long(draw: st.DrawFn) -> list[tuple[int, ...]]:
+    """Alternatives about as long as they may be, which part late or not at all."""
+    one = tuple(draw(st.lists(tokens, min_size=ranking.LONGEST, max_size=ranking.LONGEST)))
+    cuts = st.tuples(st.integers(1, ranking.LONGEST - 1), tokens, st.integers(1, ranking.LONGEST))
+    parted = draw(st.lists(cuts, max_size=5))
+    return list(
+        {one[: draw(st.integers(120, ranking.LONGEST))]} | {((*one[:at], t, *one[at + 1 :])[:n]) for at, t, n in parted}
+    )
+
+
+@settings(deadline=None, max_examples=12)
+@given(long(), st.sampled_from([0.0, 0.8]), st.sampled_from([24, 48]), st.sampled_from([2.0, math.inf]))
+def test_long_alternatives_come_to_an_end_within_the_rows_and_cells_of_every_round(
+    alternatives: list[tuple[int, ...]], power: float, rows: int, margin: float
+) -> None:
+    cache = Cache(start(alternatives, power=power, rows=rows, margin=margin))
 
     assert cache.to_the_end() in alternatives
     assert all(size <= rows for size in cache.rounds)
