@@ -17,6 +17,7 @@ from typing import Protocol
 
 import platformdirs
 
+from pipeline import private_file
 from pipeline.batching import Backend
 from pipeline.data import fingerprint
 
@@ -85,10 +86,7 @@ class PrefixCache:
                 return
             with new.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            handle, name = tempfile.mkstemp(dir=file.parent, prefix="new-")
-            with os.fdopen(handle, "w", encoding="ascii") as stream_out:
-                stream_out.write(digest)
-            Path(name).replace(file.with_suffix(".sha256"))
+            private_file.write(file.with_suffix(".sha256"), digest)
             new.replace(file)
             by_age = sorted(file.parent.glob("*.state"), key=lambda each: each.stat().st_mtime)
             for old in by_age[:-KEEP]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import tempfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import platformdirs
 
+from pipeline import private_file
 from pipeline.errors import ModelFileError
 from pipeline.models.shelf import Found, shelf
 
@@ -168,12 +168,6 @@ def _read_cache(file: Path) -> dict[str, str]:
 
 
 def _write_cache(file: Path, cache: dict[str, str]) -> None:
-    """Written beside and renamed: two runs at once leave a whole file. Where it cannot be kept, it is not."""
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix="models-")  # 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(cache, stream, indent=1)
-        Path(name).replace(file)
-    except OSError:
-        return
+    """Where it cannot be kept, it is not."""
+    with suppress(OSError):
+        private_file.write(file, json.dumps(cache, indent=1))

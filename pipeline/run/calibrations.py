@@ -6,13 +6,12 @@ in a database, because it is made on labelled documents and used on all the othe
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
 
+from pipeline import private_file
 from pipeline.confidence import Calibration, Observation, features, field_of
 from pipeline.data import Vocabulary
 from pipeline.errors import UserError
@@ -46,11 +45,7 @@ def save(recipe: str, calibration: Calibration) -> Path:
     """Keep the calibration of a recipe in place of an earlier one; its file."""
     file = file_of(recipe)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix="calibration-")  # 0600
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(calibration.to_json())
-        Path(name).replace(file)
+        private_file.write(file, calibration.to_json())
     except OSError as error:
         raise UserError(
             f"{file} cannot be written: {error.strerror}.", hint="Check the folder's permissions."
