@@ -1,7 +1,8 @@
 """The table of answers held freely, to the text, and to spans of their type: `python -m tests.quality`.
 
 Needs $NIGHTDESK_TEST_DATA. Prints Markdown for tests/benchmarks/LOG.md. Cells are kept in --out as they end, so that
-the same command goes on where it was stopped; a cell with other settings is run anew.
+the same command goes on where it was stopped; a cell with other settings is run anew. Beside the cells lies a plot for
+each set: how often typed values are right by their confidence, from a calibration that had not seen their document.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.quality.calibrated import calibration_table
 from tests.quality.cells import cell
 from tests.quality.sets import FORMS, SETS, load
 from tests.quality.tables import lines
@@ -45,6 +47,9 @@ def main() -> None:
                 f"{one.name} {form}: {made['done']} documents in {made['seconds']:.0f} s", file=sys.stderr, flush=True
             )
     print("\n".join(lines(sets, cells)))
+    learned = {one.name: figures for one in sets if (figures := cells[one.name, "typed"].get("calibration"))}
+    if learned:
+        print("", *calibration_table(learned), sep="\n")
 
 
 if __name__ == "__main__":

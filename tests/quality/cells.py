@@ -16,6 +16,7 @@ from pipeline.evaluation import Gold
 from pipeline.run import Opened, Summary, run
 from pipeline.schema import List, Node, Object, Text
 from pipeline.store import Store
+from tests.quality.calibrated import calibrated
 from tests.quality.sets import Form, Set, as_form, gold_values, read
 
 
@@ -27,13 +28,16 @@ def cell(
     file = out / f"{set.name}-{form}.json"
     if file.is_file() and (kept := json.loads(file.read_text("utf-8")))["settings"] == settings:
         return kept
-    made = {"set": set.name, "form": form, "settings": settings, **_run(set, form, model, documents, seconds, threads)}
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    answered = _run(set, form, out, model, documents, seconds, threads)
+    made = {"set": set.name, "form": form, "settings": settings, **answered}
     file.write_text(json.dumps(made, ensure_ascii=False, indent=1), "utf-8")
     return made
 
 
-def _run(set: Set, form: Form, model: str, documents: int, seconds: float, threads: int | None) -> dict[str, object]:
+def _run(
+    set: Set, form: Form, out: Path, model: str, documents: int, seconds: float, threads: int | None
+) -> dict[str, object]:
     chosen = subset(set, documents)
     with tempfile.TemporaryDirectory(prefix="nightdesk-quality-") as name:
         folder = Path(name)
@@ -48,6 +52,8 @@ def _run(set: Set, form: Form, model: str, documents: int, seconds: float, threa
         summary = _drained(job, seconds)
         with Store.open(job.database, write=False) as store:
             found = {record.document: record for record in store.records(set.task_name)}
+        plot = out / f"{set.name}-calibration.svg"
+        learned = calibrated(set, chosen, task, job.database, model, plot) if form == "typed" else None
     answers: dict[str, object] = {}
     pointed = outside = 0
     schema = as_form(set.schema, form)
@@ -69,6 +75,7 @@ def _run(set: Set, form: Form, model: str, documents: int, seconds: float, threa
         "tokens": {name: getattr(summary.counts, name) for name in ("prefilled", "reused", "forced", "sampled")},
         "pointed": pointed,
         "outside": outside,
+        "calibration": learned,
     }
 
 
