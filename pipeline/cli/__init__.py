@@ -80,6 +80,7 @@ def open_the_way(args: Sequence[str]) -> None:
 
 def call(args: Sequence[str]) -> int:
     """Run a command line in this process and give its exit code. Every error ends here."""
+    from typer import Abort
     from typer.exceptions import Exit, TyperException
     from typer.main import get_command
 
@@ -96,7 +97,7 @@ def call(args: Sequence[str]) -> int:
     except NightdeskError as known:
         screen.error(known.message, known.hint)
         return known.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Abort):  # the second: while a question was asked
         return Interrupted.exit_code
     except BrokenPipeError:
         screen.nobody_reads()

@@ -62,6 +62,12 @@ def evaluate(
       nightdesk eval receipts --labels gold.jsonl --examples
       nightdesk eval receipts --labels gold.jsonl --examples --engine http://127.0.0.1:8080
     """
+    if examples and (against or calibrate):
+        raise UserError("--examples makes runs of its own.", hint="Leave --against and --calibrate out.")
+    if engine is not None and not examples:
+        raise UserError("--engine is for --examples: what is in a database needs no server.", hint="Leave it out.")
+    if plot is not None and not calibrate:
+        raise UserError("--plot draws what --calibrate finds.", hint="Add --calibrate.")
     from pipeline import evaluation
     from pipeline.cli.keys import key, opened
     from pipeline.prompting import load_task

@@ -32,7 +32,8 @@ def failures(
     """
     from pipeline.cli.keys import opened
 
-    with opened(options.database(db), key_from) as store:
+    database = options.database(db)
+    with opened(database, key_from) as store:
         if task is not None:
             store.require_task(task)
         if as_json:
@@ -53,7 +54,8 @@ def failures(
             _show(failed, [] if failed.failure.work_key else store.same_bytes(failed.failure), hints)
             count += 1
     if count:
-        screen.out("", f"{screen.counted(count, 'failure')}. `nightdesk retry` lets them be tried again.")
+        retry = f"nightdesk retry {options.naming(database, key_from)}"
+        screen.out("", f"{screen.counted(count, 'failure')}. `{retry}` lets them be tried again.")
     else:
         screen.out("No failures.")
 

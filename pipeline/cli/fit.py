@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,21 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.config import Shape
-    from pipeline.engines.shape import Machine, Measure, Resolved
+    from pipeline.engines.shape import Demand, Machine, Measure, Resolved
     from pipeline.engines.sizes import Sizes
     from pipeline.models.gguf import Header
     from pipeline.models.memory import Memory
 
 PREFIX, LONGEST = 1500, 1500  # tokens, where no task is named: three examples, a page and its answer
-
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """What the tasks ask of a model, in tokens; see `engines.shape.resolve`."""
-
-    prefix: int
-    longest: int
-    ranked: bool
 
 
 def fit(
@@ -57,6 +48,8 @@ def fit(
       nightdesk fit receipts --engine http://127.0.0.1:8080
     """
     if engine is not None:
+        if lora or replicas > 1:
+            raise UserError("--lora and --replicas are for model files: a server has its own.", hint="Leave them out.")
         return _server(tasks or [], model, str(options.server(engine)))
     from pipeline.engines.dry_run import dry_runs, free_vram
     from pipeline.engines.shape import Machine
@@ -65,8 +58,8 @@ def fit(
     here = machine()
     here = Machine(here.cores, here.free_memory, free_vram())
     if model is None:
-        if lora:
-            raise UserError("--lora needs --model: an adapter belongs to one model.", hint="Name it with --model.")
+        if lora or replicas > 1:
+            raise UserError("--lora and --replicas are about one model.", hint="Name it with --model.")
         return _table(tasks or [], here)
     from pipeline.config import Lora
     from pipeline.models.adapter import check_adapter, total_bytes
@@ -108,24 +101,20 @@ def _with(adapters: int, measure: Measure) -> Measure:
     return measured
 
 
-def _need(tasks: list[str], header: Header) -> _Need:
+def _need(tasks: list[str], header: Header) -> Demand:
     """Counted with the model's own tokenizer where tasks are named."""
+    from pipeline.engines.shape import Demand
     from pipeline.models.tokenizer import Tokenizer
     from pipeline.prompting import PromptBuilder, load_task
-    from pipeline.schema import any_extractive
+    from pipeline.run.model import demand_of
 
     if not tasks:
-        return _Need(PREFIX, LONGEST, ranked=True)
+        return Demand(PREFIX, LONGEST, PREFIX + LONGEST, ranked=True)
     tokenizer = Tokenizer.load(header.path)
-    builders = [PromptBuilder(load_task(name), tokenizer) for name in tasks]
-    return _Need(
-        sum(len(builder.prefix.tokens) for builder in builders),
-        max(builder.most_tokens - len(builder.prefix.tokens) for builder in builders),
-        any(any_extractive(builder.task.schema.root) for builder in builders),
-    )
+    return demand_of([PromptBuilder(load_task(name), tokenizer) for name in tasks])
 
 
-def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: int, adapters: int) -> int:
+def _one(header: Header, need: Demand, here: Machine, alone: Measure, replicas: int, adapters: int) -> int:
     """One model: its memory by purpose, then yes or what would help. Exit code 4 where it does not fit.
 
     `alone` measures without the `adapters`, which are bytes.
@@ -138,16 +127,12 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
 
     def tried(shape: Shape, measure: Measure = measure) -> Resolved | None:
         try:
-            return resolve(
-                shape, header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked, measure=measure
-            )
+            return resolve(shape, header, here, need, measure=measure)
         except ModelDoesNotFit:
             return None
 
     found = tried(Shape(replicas=replicas))
-    shown = found or resolve(
-        Shape(slots=1, allow_swap=True), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
-    )
+    shown = found or resolve(Shape(slots=1, allow_swap=True), header, here, need)
     memory = measure(header, shown.sizes)
     main = in_main_memory(header, shown.sizes, memory).of(shown.replicas)
     screen.out(screen.styled(str(header.path), "bold"))
@@ -182,7 +167,7 @@ def _one(header: Header, need: _Need, here: Machine, alone: Measure, replicas: i
 def _cures(
     header: Header,
     tried: Callable[[Shape], Resolved | None],
-    need: _Need,
+    need: Demand,
     here: Machine,
     adapters: int,
     *,
@@ -267,19 +252,17 @@ def _whole(path: Path) -> Header | None:
     return header
 
 
-def _fits(header: Header, need: _Need, here: Machine) -> Resolved | None:
+def _fits(header: Header, need: Demand, here: Machine) -> Resolved | None:
     return _shape(header, need, here, allow_swap=False)
 
 
-def _shape(header: Header, need: _Need, here: Machine, *, allow_swap: bool) -> Resolved | None:
+def _shape(header: Header, need: Demand, here: Machine, *, allow_swap: bool) -> Resolved | None:
     from pipeline.config import Shape
     from pipeline.engines.shape import resolve
     from pipeline.errors import ModelDoesNotFit
 
     try:
-        return resolve(
-            Shape(allow_swap=allow_swap), header, here, prefix=need.prefix, longest=need.longest, ranked=need.ranked
-        )
+        return resolve(Shape(allow_swap=allow_swap), header, here, need)
     except ModelDoesNotFit:
         return None
 

@@ -54,7 +54,7 @@ def from_command_line(task: str, inputs: Sequence[Path], database: Path | None, 
             f"No files or folders were named for the task {task}.",
             hint=f"Name them: nightdesk run {task} FOLDER. A job file ends in .toml.",
         )
-    if task.endswith(".toml") and "tasks" in _tables(Path(task)):
+    if task.endswith(".toml") and "tasks" in tables(Path(task)):
         raise JobError(
             f"{task} is a job file, which names its own inputs.",
             hint=f"Leave out {shlex.quote(str(inputs[0]))}, or add it to the file.",
@@ -76,7 +76,7 @@ def from_file(file: Path, database: Path | None, given: Given) -> Job:
         raise JobError(
             f"{file} is a task file, not a job file.", hint=f"Name what it is to read: nightdesk run {file} FOLDER."
         )
-    data.setdefault("model", options.model(None))
+    data.setdefault("model", _from_anywhere(options.model(None)))
     data.setdefault("database", str(options.database(None).absolute()))
     if database is not None:
         data["database"] = str(database.absolute())
@@ -84,7 +84,7 @@ def from_file(file: Path, database: Path | None, given: Given) -> Job:
     return _seen_from(file, source, job, given)
 
 
-def _tables(file: Path) -> dict[str, Any]:
+def tables(file: Path) -> dict[str, Any]:
     """What a TOML file holds; nothing where it is none: who loads it as a task says why."""
     try:
         return _read(file)[1]
@@ -102,6 +102,12 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
         raise JobError(f"{file} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8 text.") from error
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"{file} is not valid TOML: {error}.", hint="Correct the line that is named.") from error
+
+
+def _from_anywhere(model: str) -> str:
+    """A model's name that means the same in another folder than this."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.exists() else model
 
 
 def _job(data: dict[str, Any], given: Given, name: str, source: str) -> Job:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipeline.cli.screen import safe
 from pipeline.errors import UserError
 from pipeline.loopback import server_address
 
@@ -57,6 +59,12 @@ def server(given: str | None) -> str | None:
         except ValueError as error:
             raise UserError(f"--engine: {error}.", hint="See `nightdesk help models`.") from error
     return given
+
+
+def naming(database: Path, key_from: str | None) -> str:
+    """The options that name a database, as a command line that is printed holds them."""
+    words = ["--db", str(database), *(["--key-from", key_from] if key_from else [])]
+    return safe(shlex.join(words))
 
 
 def absolute(path: Path | str) -> str:

@@ -46,8 +46,10 @@ def purge(
         raise StoreError(f"There is no database at {database}.", hint="`nightdesk run` makes one.")
     with opened(database, key_from, write=True) as store:
         found = _named(store, documents or []) if before is None else store.documents_before(before)
-        if before is not None and found and sys.stdin.isatty():
-            typer.confirm(f"Delete {screen.counted(len(found), 'document')} for good?", abort=True, err=True)
+        asked = before is not None and found and sys.stdin.isatty()
+        if asked and not typer.confirm(f"Delete {screen.counted(len(found), 'document')} for good?", err=True):
+            screen.out("Nothing was deleted.")
+            return
         purged = store.purge(found)
     screen.out(
         f"Deleted: {screen.counted(purged.documents, 'document')}, {screen.counted(purged.rows, 'row')}, "

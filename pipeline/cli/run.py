@@ -148,7 +148,14 @@ def run(
     except UserError as error:
         report.write_broken(Tally(), job, error)
         raise
+    lower_priority(job)
     return do(job, secret, quiet=quiet, dry_run=dry_run)
+
+
+def lower_priority(job: Job) -> None:
+    """As the job asks for; once a process, because the system counts from where it is."""
+    if job.night.nice is not None:
+        os.nice(job.night.nice)
 
 
 def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:
@@ -163,8 +170,6 @@ def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Sto
     from pipeline.run.surroundings import synchronised
 
     report.check(job.summary)
-    if job.night.nice is not None:
-        os.nice(job.night.nice)
     if (service := synchronised(job.database)) and not quiet:
         screen.note(f"{screen.safe(str(job.database))} lies in a folder that {service} copies to other machines.")
     tally = Tally()

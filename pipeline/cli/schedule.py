@@ -24,7 +24,8 @@ def schedule(
 ) -> None:
     """Print what makes a job run every night: a systemd timer, a crontab line, a launchd file, a Windows task.
 
-    Installs nothing. Nightdesk itself is not supported on Windows: the task is there for who tries it all the same.
+    Installs nothing. The night starts in the folder that you are in, where the tasks are. Nightdesk itself is not
+    supported on Windows: the task is there for who tries it all the same.
 
     \b
     Example:
@@ -35,7 +36,13 @@ def schedule(
     hour, minute = _time("--at", at)
     if until is not None:
         until = "{:02}:{:02}".format(*_time("--until", until))
-    words, folder, name = _command(job, until), job.absolute().parent, _name(job)
+    from pipeline.cli import job as jobs
+
+    checked, told = jobs.from_file(job, None, {}), jobs.tables(job)
+    words, folder, name = _command(job, until), Path.cwd(), _name(job)
+    # What this environment says is not said at night.
+    words += [] if "model" in told else ["--model", checked.model]
+    words += [] if "database" in told else ["--db", str(checked.database)]
     _section("systemd", f"~/.config/systemd/user/{name}.service", service(words, folder))
     _section("systemd", f"~/.config/systemd/user/{name}.timer", timer(hour, minute))
     screen.out(f"systemctl --user daemon-reload && systemctl --user enable --now {name}.timer")
@@ -45,6 +52,8 @@ def schedule(
     screen.out(f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{name}.plist", "")
     _section("Windows (where running Nightdesk is not supported)", f"{name}.xml", task(words, folder, hour, minute))
     screen.out(f"schtasks /Create /TN {name} /XML {name}.xml")
+    if checked.engine.server is not None:
+        screen.out("", "If the server asks for a key, NIGHTDESK_SERVER_KEY must be set there too.")
 
 
 def service(words: list[str], folder: Path) -> str:

@@ -46,7 +46,7 @@ def status(db: options.Db = None, key_from: options.KeyFrom = None) -> None:
     )
     screen.out(*screen.table(runs_heads, map(_run, runs)))
     if any(task.failed or task.incomplete for task in tasks):
-        screen.out("", "What failed, and what to do about it: nightdesk failures")
+        screen.out("", f"What failed, and what to do about it: nightdesk failures {options.naming(database, key_from)}")
 
 
 def _run(run: RunRow) -> tuple[str | int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.cli import options
 from pipeline.cli.screen import counted, duration, listed, safe, table
 from pipeline.config import Job
 from pipeline.planner import prompt_tokens
@@ -81,7 +82,7 @@ def lines(tally: Tally, job: Job) -> Iterator[str]:
         them = "it" if summary.left_alone == 1 else "them"
         yield (
             f"{counted(summary.left_alone, 'failure')} of earlier runs left alone; "
-            f"`nightdesk retry` lets {them} be tried again."
+            f"`nightdesk retry {_named(job)}` lets {them} be tried again."
         )
     if job.limit is not None:
         yield f"This was a random {job.limit} of {tally.found:,} files. Run it without --limit for the rest."
@@ -176,19 +177,22 @@ def _other_way(plans: list[Planned]) -> Iterator[str]:
 
 
 def _next(tally: Tally, job: Job) -> Iterator[str]:
-    database = shlex.quote(str(_short(job.database)))
+    database, named = safe(shlex.quote(str(_short(job.database)))), _named(job)
     yield ""
-    yield f"Results: {safe(database)}, {'table' if len(tally.tasks) == 1 else 'tables'} {listed([*tally.tasks])}"
+    yield f"Results: {database}, {'table' if len(tally.tasks) == 1 else 'tables'} {listed([*tally.tasks])}"
     first = next(iter(tally.tasks))
-    if job.key_from is None:
-        yield f"  sqlite-utils rows {safe(database)} {first}"
-    else:  # which sqlite-utils cannot open
-        database += f" --key-from {shlex.quote(job.key_from)}"
-    yield f"  nightdesk export {first} --db {safe(database)} --format csv"
+    if job.key_from is None:  # sqlite-utils opens no encrypted one
+        yield f"  sqlite-utils rows {database} {first}"
+    yield f"  nightdesk export {first} {named} --format csv"
     if any(task.incomplete for task in tally.tasks.values()):
-        yield f"Why a row is incomplete: nightdesk explain FILE --db {safe(database)}"
+        yield f"Why a row is incomplete: nightdesk explain FILE {named}"
     if tally.failures or (tally.summary and tally.summary.left_alone):
-        yield f"What failed, and what to do about it: nightdesk failures --db {safe(database)}"
+        yield f"What failed, and what to do about it: nightdesk failures {named}"
+
+
+def _named(job: Job) -> str:
+    """The options that name the job's database to another verb."""
+    return options.naming(_short(job.database), job.key_from)
 
 
 def _short(path: Path) -> Path:

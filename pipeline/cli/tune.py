@@ -39,6 +39,8 @@ def tune(
       nightdesk tune --model ~/models/qwen3-4b-q4_k_m.gguf --plot slots.svg
       nightdesk tune --show
     """
+    if requantize and plot is not None:
+        raise UserError("--requantize measures no slots, so there is nothing to plot.", hint="Leave --plot out.")
     from pipeline.models.gguf import check_model
     from pipeline.models.locate import find_model, sha256_of
     from pipeline.run import tuned

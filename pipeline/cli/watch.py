@@ -61,7 +61,7 @@ def watch(
     settle: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="A file is left alone so long.")] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages but errors.")] = False,
 ) -> int:
-    """Run a job whenever files have arrived, until it is stopped with Ctrl-C or SIGTERM.
+    """Run a job whenever files have arrived, until it is stopped with Ctrl-C or SIGTERM, or its [night] is over.
 
     A file is read when its size and time have not changed for a while. Files that were deleted are noticed by
     `nightdesk run`. The exit code is that of the runs; stopping while nothing is to be done is 0, or 130 for Ctrl-C.
@@ -74,7 +74,7 @@ def watch(
     from pipeline.batching import Halt
     from pipeline.cli import job as jobs
     from pipeline.cli.keys import key
-    from pipeline.cli.run import do
+    from pipeline.cli.run import do, lower_priority
     from pipeline.cli.stop import Stop
 
     given: jobs.Given = {("model",): model, ("key_from",): key_from}
@@ -84,6 +84,7 @@ def watch(
         job = jobs.from_command_line(subject, inputs or [], db, given)
     arrivals = Arrivals(settle)
     code, secret = 0, key(job.key_from, job.database)
+    lower_priority(job)
     with Stop(quiet=quiet) as stop:
         if not quiet:
             screen.note("Watching. Ctrl-C ends it.")
@@ -99,7 +100,7 @@ def watch(
                         raise
                 else:
                     arrivals.given(settled)
-                    if code == Stopped.exit_code:  # the night that the job file gives has ended
+                    if code == Stopped.exit_code:  # the job's [night] has ended: its hour, its time or its documents
                         return code
             _wait(lambda: stop.halt is not Halt.NO)
         return first_of([code, Interrupted.exit_code]) if stop.halt is Halt.NOW else code

@@ -31,7 +31,7 @@ its cache may have been built so."""
 
 LIST = "SHA256SUMS"
 _BLOCK = 1 << 20
-_TASK_FOLDERS = {"prompts": (".toml", ".txt", ".json"), "schemas": (".py", ".json")}
+_TASK_FOLDERS = ("prompts", "schemas")
 
 _INSTALL = """\
 Nightdesk for a machine without a network
@@ -157,9 +157,10 @@ def _normal(name: str) -> str:
 
 def _tasks() -> Iterator[tuple[Path, str]]:
     """The tasks of the working directory. Those that come with Nightdesk are in its wheel."""
-    for folder, suffixes in _TASK_FOLDERS.items():
+    for folder in _TASK_FOLDERS:
         for path in sorted(Path(folder).rglob("*")):
-            if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts:
+            left_out = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+            if path.is_file() and not left_out:
                 yield path, path.as_posix()
 
 

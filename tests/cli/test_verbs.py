@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_what_failed_twice_is_left_alone_until_retry(place):
 
     third = place.run()
     assert third.code == 0
-    assert "1 failure of earlier runs left alone; `nightdesk retry` lets it be tried again." in third.out
+    assert "1 failure of earlier runs left alone; `nightdesk retry --db night.db` lets it be tried again." in third.out
     assert "nightdesk failures --db night.db" in third.out
     retried = place.call("retry", "docs/empty.txt", "--db", "night.db")
 
@@ -264,3 +265,42 @@ def test_a_long_next_step_is_said_once(place):
 
     assert out.count("These are read:") == 1
     assert out.count("The next step is the one above.") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("eval", "tone", "--labels", "g.jsonl", "--examples", "--calibrate"), "--examples makes runs of its own"),
+        (("eval", "tone", "--labels", "g.jsonl", "--engine", "http://127.0.0.1:1"), "--engine is for --examples"),
+        (("eval", "tone", "--labels", "g.jsonl", "--plot", "p.svg"), "--plot draws what --calibrate finds"),
+        (("fit", "--replicas", "2"), "about one model"),
+        (("fit", "--engine", "http://127.0.0.1:1", "--replicas", "2"), "a server has its own"),
+        (("tune", "--requantize", "--plot", "p.svg"), "nothing to plot"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(place, args, said):
+    result = place.call(*args)
+
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_saying_no_or_ctrl_c_to_a_question_deletes_nothing_and_is_no_bug(place, monkeypatch):
+    place.write("docs/a.txt", "A letter.")
+    assert place.run().code == 0
+    time.sleep(1.1)
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    refused = place.call("purge", "--older-than", "1s", "--db", "night.db")
+    monkeypatch.setattr("sys.stdin", Keyboard(""))
+    left = place.call("purge", "--older-than", "1s", "--db", "night.db")
+
+    assert (refused.code, left.code) == (0, 130)
+    assert "Nothing was deleted." in refused.out
+    assert place.sql("SELECT count(*) FROM tone") == [(1,)]
+
+
+class Keyboard(io.StringIO):
+    """Somebody at a terminal. An end of what they type is how Ctrl-C and Ctrl-D reach a question."""
+
+    def isatty(self):
+        return True

@@ -33,6 +33,9 @@ def packed(wheels, desk, monkeypatch):
     monkeypatch.chdir(desk.path)
     (desk.path / "schemas/__pycache__").mkdir()
     (desk.path / "schemas/__pycache__/x.py").write_text("")
+    desk.write("prompts/chat.jinja", "{{ messages }}")
+    desk.write("prompts/examples/letter.eml", "To: us")
+    desk.write("prompts/.draft.toml", "")
     model = desk.write("tiny.gguf", b"GGUF" + bytes(3000))
     out = desk.path / "usb/bundle"
     return out, bundle.pack(out, wheels, [model])
@@ -48,7 +51,8 @@ def test_a_bundle_holds_wheels_model_tasks_and_how_to_install(packed):
 
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"INSTALL.txt", "SHA256SUMS", "models/tiny.gguf", "prompts/tone.toml", "schemas/tone.json"} <= names
-    assert not [name for name in names if "pycache" in name or name.endswith("notes.txt")]
+    assert {"prompts/chat.jinja", "prompts/examples/letter.eml"} <= names
+    assert not [name for name in names if "pycache" in name or "draft" in name or name.endswith("notes.txt")]
     assert said.files == len(names) - 1
     assert "--no-index" in (out / "INSTALL.txt").read_text()
     assert "models/tiny.gguf" in (out / "INSTALL.txt").read_text()

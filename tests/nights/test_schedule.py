@@ -98,6 +98,25 @@ def test_the_command_prints_all_four_and_where_they_go(desk, monkeypatch, capsys
     assert not program.exists() or f"ExecStart={program} run " in out
 
 
+def test_what_the_file_leaves_to_this_shell_is_written_into_the_command(desk, monkeypatch, capsys):
+    desk.write("jobs/night.toml", '[[tasks]]\ntask = "tone"\ninputs = ["../docs"]\n')
+    model = desk.write("tiny.gguf", b"GGUF")
+    monkeypatch.chdir(desk.path)
+    monkeypatch.setenv("NIGHTDESK_MODEL", "tiny.gguf")
+    monkeypatch.setenv("NIGHTDESK_DB", "mine.db")
+
+    assert call(["schedule", "jobs/night.toml"]) == 0
+    out = capsys.readouterr().out
+    assert f"cd {shlex.quote(str(desk.path))} && " in out  # where the tasks are looked for
+    assert f"--model {model} --db {desk.path / 'mine.db'}" in out
+
+    desk.write("jobs/night.toml", 'model = "demo"\ndatabase = "n.db"\n[[tasks]]\ntask = "tone"\ninputs = ["../docs"]\n')
+    assert call(["schedule", "jobs/night.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "--model" not in out
+    assert "--db" not in out
+
+
 @pytest.mark.parametrize("args", [("none.toml",), ("job.toml", "--at", "22"), ("job.toml", "--until", "24:00")])
 def test_what_cannot_be_scheduled_is_said(desk, monkeypatch, capsys, args):
     desk.write("job.toml", "")
