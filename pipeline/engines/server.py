@@ -27,6 +27,9 @@ from pipeline.engines.http import ANSWER, Reply
 from pipeline.errors import EngineError, ModelDoesNotFit, SchemaError
 from pipeline.models.byte_tokenizer import ASSISTANT, END, SYSTEM, USER, ByteTokenizer
 
+INSTEAD = "leave --engine (or [engine]) out and name the model's file with --model"
+"""What to do instead, where a server cannot do something."""
+
 GLANCE = 0.1  # seconds between two looks at `should_stop`
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of one request
 LONGEST_WAIT = 60.0  # seconds, whatever Retry-After says
@@ -230,7 +233,7 @@ def try_schema(server: Server, prompt: Prompt, task: str) -> None:
         reason = said.strip().rstrip(".")[:_REASON] if isinstance(said, str) and said.strip() else "it does not say why"
         raise SchemaError(
             f"{server.kind} at {server.http.url} does not take the schema of the task {task}: {reason}.",
-            hint="Leave the keyword out of the schema, or use the model's file with --model.",
+            hint=f"Leave the keyword out of the schema, or {INSTEAD}.",
         )
 
 

@@ -43,6 +43,16 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What the tasks of a job ask of an engine, in tokens."""
+
+    prefix: int  # shared, over all tasks
+    longest: int  # the most of one prompt and its answer, without its prefix
+    whole: int  # the most of one prompt and its answer, with it
+    ranked: bool  # whether a task has alternatives compared
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """A shape with nothing left open."""
 
@@ -70,32 +80,22 @@ def smallest(context: int) -> Sizes:
     return Sizes(-(-context // PADDING) * PADDING, HOLDERS + 1, BATCH, HOLDERS + 1, 512, threads=1)
 
 
-def resolve(
-    shape: Shape,
-    header: Header,
-    machine: Machine,
-    *,
-    prefix: int,
-    longest: int,
-    ranked: bool,
-    measure: Measure = estimate,
-) -> Resolved:
+def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, measure: Measure = estimate) -> Resolved:
     """Fill in what the user left open: as many slots as are of use, and fewer where the memory asks for it.
 
     Several replicas are each of this shape and share the cores; where they do not all fit, there are fewer.
-    `prefix` is the number of shared tokens over all tasks, `longest` the most tokens of one prompt and its answer
-    without its prefix, `ranked` whether a task scores alternatives. Raises ModelDoesNotFit when one prompt does not
-    fit, or when it would make the machine swap and `shape.allow_swap` is off.
+    Raises ModelDoesNotFit when one prompt does not fit, or when it would make the machine swap and `shape.allow_swap`
+    is off.
     """
     allowed = gate(header)
-    flash_for_prompts = shape.flash_attention == "prompts" and not ranked
-    forks, fork_cells = (FORKS, FORK_CELLS) if ranked and allowed.coupled else (0, 0)
-    fixed = prefix + fork_cells
-    least = fixed + longest
+    flash_for_prompts = shape.flash_attention == "prompts" and not demand.ranked
+    forks, fork_cells = (FORKS, FORK_CELLS) if demand.ranked and allowed.coupled else (0, 0)
+    fixed = demand.prefix + fork_cells
+    least = fixed + demand.longest
     if shape.context is not None and shape.context < least:
         raise ModelDoesNotFit(
             f"A context of {shape.context:,} cells is too small: this job needs at least {least:,} "
-            f"(shared prompt {prefix:,}, longest prompt and answer {longest:,}).",
+            f"(shared prompt {demand.prefix:,}, longest prompt and answer {demand.longest:,}).",
             hint="Raise `context`, or lower chunk_tokens in the task.",
         )
 
@@ -112,7 +112,7 @@ def resolve(
             kv_type=shape.kv_type,
             flash_attention=bool(shape.flash_attention),
             gpu_layers=_gpu_layers(shape, header, machine, cells, replicas),
-            short_rope=allowed.first_context is not None and prefix + longest <= allowed.first_context,
+            short_rope=allowed.first_context is not None and demand.whole <= allowed.first_context,
         )
         return Resolved(slots, forks, fork_cells, sizes, replicas)
 
@@ -126,19 +126,19 @@ def resolve(
         def fits(cells: int) -> bool:
             return needed(made(slots, cells, replicas)) <= room
 
-        cells = _most(lowest, _padded(shape.context or fixed + slots * longest), fits)
+        cells = _most(lowest, _padded(shape.context or fixed + slots * demand.longest), fits)
         return None if cells is None else with_prefill(made(slots, cells, replicas))
 
     def with_prefill(found: Resolved) -> Resolved:
-        wider = for_prompts(header, found.sizes, found.slots, prefix + longest)
-        wanted = [without_flash(header, wider), wider] if flash_for_prompts else [wider]
+        wider = for_prompts(header, found.sizes, found.slots, demand.whole)
+        wanted = [without_flash(wider), wider] if flash_for_prompts else [wider]
         fitting = (replace(found, sizes=sizes) for sizes in wanted)
         return next((each for each in fitting if needed(each) <= room), found)
 
     usual = SLOTS
     if flash_for_prompts:
-        few = for_prompts(header, made(FEW, lowest).sizes, FEW, prefix + longest)
-        usual = SLOTS if without_flash(header, few).flash_attention else FEW
+        few = for_prompts(header, made(FEW, lowest).sizes, FEW, demand.whole)
+        usual = SLOTS if without_flash(few).flash_attention else FEW
 
     for replicas in range(shape.replicas, 0, -1):
         slots = shape.slots or usual
@@ -159,24 +159,24 @@ def resolve(
 def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes:
     """With a second pool for prompts of up to `longest` tokens where it is of use (see `prefill_pool`).
 
-    A sliding window's old cells are not copied, recurrent layers have none, and LongRoPE would give the two pools other
-    factors.
+    A sliding window's old cells are not copied, recurrent layers have none, LongRoPE would give the two pools other
+    factors, and a cell with M-RoPE has positions that `sequence_state` does not know.
     """
     allowed = gate(header)
-    copied = allowed.memory == "attention" and (allowed.first_context is None or sizes.short_rope)
+    sections = f"{header.architecture}.rope.dimension_sections" in header.metadata
+    copied = allowed.memory == "attention" and not sections and (allowed.first_context is None or sizes.short_rope)
     alone = slots == 1 or sizes.max_sequences == MOST_SEQUENCES
     if not copied or alone or not sizes.flash_attention or sizes.gpu_layers:
         return sizes
     return replace(sizes, prefill_cells=_padded(min(longest, sizes.cells)))
 
 
-def without_flash(header: Header, sizes: Sizes) -> Sizes:
+def without_flash(sizes: Sizes) -> Sizes:
     """The pool of answers without flash attention, where the prompts have a pool with it; else the sizes as they are.
 
-    Only for values that have two orders (`sequence_state`) and cells that have one position (M-RoPE's have more).
+    Only for values that have two orders (`sequence_state`).
     """
-    sections = f"{header.architecture}.rope.dimension_sections" in header.metadata
-    if not sizes.prefill_cells or sizes.kv_type != "f16" or sections:
+    if not sizes.prefill_cells or sizes.kv_type != "f16":
         return sizes
     return replace(sizes, flash_attention=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -21,6 +21,11 @@ class Sizes:
     gpu_layers: int = 0
     short_rope: bool = False  # LongRoPE: the short factors, however large the pool is
     prefill_cells: int = 0  # of a second, small context, see `prefill_pool`; 0: there is none
+
+    @property
+    def in_one_pool(self) -> Sizes:
+        """The same without a pool for prompts."""
+        return replace(self, prefill_cells=0, flash_attention=self.flash_attention or self.prefill_cells > 0)
 
     @property
     def computed(self) -> int:

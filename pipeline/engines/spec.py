@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -37,11 +37,7 @@ class EngineSpec:
     @property
     def sizes(self) -> Sizes:
         """Of what is made: the slow twin reads its prompts in the one pool it has."""
-        sizes = self.shape.sizes
-        if self.engine == "naive":
-            flash = sizes.flash_attention or sizes.prefill_cells > 0
-            sizes = replace(sizes, prefill_cells=0, flash_attention=flash)
-        return sizes
+        return self.shape.sizes.in_one_pool if self.engine == "naive" else self.shape.sizes
 
     def build(self) -> Engine:
         """Load the model and make the engine, in this process. Raises ModelError."""

@@ -142,7 +142,7 @@ class PromptBuilder:
             raise ModelDoesNotFit(
                 f"Task {self.task.name}: prefix {fixed:,} + chunk {options.chunk_tokens:,} + {thought}answer "
                 f"{options.max_answer_tokens:,} tokens = {self.most_tokens:,}, and the context holds {n_ctx:,}.",
-                hint="Use a larger context, fewer or shorter examples, or smaller chunk_tokens in the task.",
+                hint="Take a model with a longer context, fewer or shorter examples, or a smaller chunk_tokens.",
             )
 
     def describe(self, chunk_text: str) -> tuple[Shown, ...]:

@@ -47,13 +47,12 @@ from pipeline.run.events import (
 )
 from pipeline.run.extract import TaskRun
 from pipeline.run.intake import Intake, chunking_id
-from pipeline.run.model import Model, machine, open_model
+from pipeline.run.model import Model, demand_of, machine, open_model
 from pipeline.run.night import NightsEnd
 from pipeline.run.scans import Scans
 from pipeline.run.served import RememberedModel, open_for
 from pipeline.run.surroundings import written
 from pipeline.run.texts import Texts
-from pipeline.schema import any_extractive
 from pipeline.store import RunEnd, RunInfo, Store
 
 __all__ = [
@@ -233,12 +232,7 @@ class _Run:
         if self._end() is not Halt.NO:  # no model is loaded for nothing
             self._cut_short = True
             return
-        engine, shape = self._model.start(
-            self._job.engine,
-            prefix=sum(len(b.prefix.tokens) for b in self._builders.values()),
-            longest=max(b.most_tokens - len(b.prefix.tokens) for b in self._builders.values()),
-            ranked=any(any_extractive(b.task.schema.root) for b in self._builders.values()),
-        )
+        engine, shape = self._model.start(self._job.engine, demand_of(self._builders.values()))
         started = time.monotonic()
         try:
             self._store.note_shape(self._run_id, shape)

@@ -19,10 +19,9 @@ from pipeline.data import Counts, Prompt, Stop
 from pipeline.errors import ModelError
 from pipeline.evaluation import load_gold
 from pipeline.prompting import PromptBuilder, load_task
-from pipeline.run.model import Model, open_model
+from pipeline.run.model import Model, demand_of, open_model
 from pipeline.run.sibling import TASK, samples
 from pipeline.run.tune import BUSY, others_use
-from pipeline.schema import any_extractive
 
 ENGINES: tuple[Literal["batched", "naive"], ...] = ("batched", "naive")
 
@@ -92,13 +91,7 @@ def _measure(
     seconds: float,
     clock: Callable[[], float],
 ) -> Pace:
-    prefix = len(builder.prefix.tokens)
-    running, shape = model.start(
-        EngineSettings(engine=engine),
-        prefix=prefix,
-        longest=builder.most_tokens - prefix,
-        ranked=any_extractive(builder.task.schema.root),
-    )
+    running, shape = model.start(EngineSettings(engine=engine), demand_of([builder]))
     warm_up, *asked = prompts
     try:
         for _ in running.run([warm_up]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
 from pipeline.engines.dry_run import dry_runs, free_vram
 from pipeline.engines.replica import PASSIVE
-from pipeline.engines.shape import BATCH, FORK_CELLS, FORKS, Machine, Resolved, less, resolve, usable
+from pipeline.engines.shape import BATCH, FORK_CELLS, FORKS, Demand, Machine, Resolved, less, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import JobError, ModelDoesNotFit
@@ -32,12 +32,14 @@ from pipeline.models.memory import estimate
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from pipeline.run import tuned
+from pipeline.schema import any_extractive
 
 SCRIPTED = "scripted"
 """A model name for rehearsals and tests: no weights, answers are noise that the grammar allows."""
 
 _VERDICTS: dict[str | None, self_test.Verdict] = {each: each for each in get_args(self_test.Verdict)}
 _WORSE = {
+    "pool": "self-test: answers change when prompts are read in a pool of their own, so they are not (slower)",
     "alone": "self-test: its answers change when several are written together, so one is written at a time",
     "unshared": "self-test: its answers change when a prompt's beginning is shared, so nothing is (slow)",
 }
@@ -56,8 +58,8 @@ class Model(Protocol):
         """Raise ModelDoesNotFit where a task's longest prompt would not fit the context."""
         ...
 
-    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
-        """Load the weights. `prefix` and `longest` are in tokens, see `engines.shape.resolve`."""
+    def start(self, settings: EngineSettings, demand: Demand) -> tuple[Engine, str]:
+        """Load the weights, for at most this demand."""
         ...
 
 
@@ -75,6 +77,16 @@ def machine() -> Machine:
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     allowed = len(psutil.Process().cpu_affinity() or [0] * cores) if hasattr(psutil.Process, "cpu_affinity") else cores
     return Machine(min(cores, allowed), psutil.virtual_memory().available)
+
+
+def demand_of(builders: Collection[PromptBuilder]) -> Demand:
+    """What the tasks of these prompts ask of an engine together."""
+    return Demand(
+        prefix=sum(len(builder.prefix.tokens) for builder in builders),
+        longest=max(builder.most_tokens - len(builder.prefix.tokens) for builder in builders),
+        whole=max(builder.most_tokens for builder in builders),
+        ranked=any(any_extractive(builder.task.schema.root) for builder in builders),
+    )
 
 
 class FileModel:
@@ -96,22 +108,33 @@ class FileModel:
         """See Model."""
         builder.check_fits(self.context)
 
-    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
+    def start(self, settings: EngineSettings, demand: Demand) -> tuple[Engine, str]:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
-        offered = less(replace(machine(), free_vram=free_vram()), total_bytes(self._adapters) * settings.shape.replicas)
-        wanted, found = tuned.applied(settings.shape, self.sha256, offered.cores, llama_cpp_version())
+        here = replace(machine(), free_vram=free_vram())
+        gpu = here.free_vram > 0 and settings.shape.gpu_layers != 0
+        wanted, found = tuned.applied(
+            settings.shape, self.sha256, here.cores, llama_cpp_version(), ranked=demand.ranked, gpu=gpu
+        )
+        offered = less(here, total_bytes(self._adapters) * wanted.replicas)
         allowed = gate(self._header)
         if allowed.recurrent:
             wanted = wanted.model_copy(update={"drafts": 0})
-        fitted = partial(shape_for, header=self._header, offered=offered, prefix=prefix, longest=longest)
-        shape, engine = fitted(wanted, ranked=ranked), _engine(settings)
+        fitted = partial(shape_for, header=self._header, offered=offered)
+        shape, engine = fitted(wanted, demand=demand), _engine(settings)
         notes = [allowed.note] if allowed.note else []
         if allowed.first_context is not None and not shape.sizes.short_rope:
             notes.append(f"prompts of more than {allowed.first_context:,} tokens: LongRoPE's long factors for all")
         verdict = self._tested(shape.sizes, passive=wanted.passive) if engine == "batched" else "passed"
+        if verdict != "passed" and shape.sizes.prefill_cells:
+            one_pool = replace(shape, sizes=shape.sizes.in_one_pool)
+            again = self._tested(one_pool.sizes, passive=wanted.passive)
+            if again == "passed":
+                shape, verdict = one_pool, again
+                notes.append(_WORSE["pool"])
         if verdict != "passed":
             one = wanted.model_copy(update={"slots": 1})
-            shape = fitted(one, ranked=ranked and verdict == "alone")  # comparing alternatives copies sequences too
+            comparing = demand.ranked and verdict == "alone"  # which copies sequences too
+            shape = fitted(one, demand=replace(demand, ranked=comparing))
             engine = "batched" if verdict == "alone" else "naive"
             notes += [_WORSE[verdict]] if wanted != one or engine == "naive" else []
         spec = EngineSpec(
@@ -159,9 +182,9 @@ class FileModel:
         return verdict or "unshared"
 
 
-def shape_for(shape: Shape, *, header: Header, offered: Machine, prefix: int, longest: int, ranked: bool) -> Resolved:
+def shape_for(shape: Shape, *, header: Header, offered: Machine, demand: Demand) -> Resolved:
     """`resolve` by the formula, and where the memory is at all tight by llama.cpp's own numbers."""
-    asked = partial(resolve, shape, header, offered, prefix=prefix, longest=longest, ranked=ranked)
+    asked = partial(resolve, shape, header, offered, demand)
     with suppress(ModelDoesNotFit):
         resolved = asked()
         if estimate(header, resolved.sizes).of(resolved.replicas) < usable(offered) / 2:
@@ -217,12 +240,14 @@ class ScriptedModel:
         """See Model."""
         builder.check_fits(self.context)
 
-    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:
+    def start(self, settings: EngineSettings, demand: Demand) -> tuple[Engine, str]:
         """See Model."""
         slots = min(settings.shape.slots or 8, 24)
-        forks, fork_cells = (FORKS, FORK_CELLS) if ranked else (0, 0)
+        forks, fork_cells = (FORKS, FORK_CELLS) if demand.ranked else (0, 0)
         sequences = HOLDERS + slots + forks
-        sizes = Sizes(prefix + slots * longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1)
+        sizes = Sizes(
+            demand.prefix + slots * demand.longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1
+        )
         shape = Resolved(slots, forks, fork_cells, sizes, settings.shape.replicas)
         spec = EngineSpec(
             None,

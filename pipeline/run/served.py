@@ -13,7 +13,16 @@ from pipeline.config import EngineSettings, Job
 from pipeline.engines import Engine
 from pipeline.engines.dialects import recognise
 from pipeline.engines.http import Http
-from pipeline.engines.server import RememberedTokenizer, ServerEngine, ServerTokenizer, allot, messages_of, try_schema
+from pipeline.engines.server import (
+    INSTEAD,
+    RememberedTokenizer,
+    ServerEngine,
+    ServerTokenizer,
+    allot,
+    messages_of,
+    try_schema,
+)
+from pipeline.engines.shape import Demand
 from pipeline.errors import EngineError, JobError, TaskError
 from pipeline.models import TokenizerLike
 from pipeline.prompting import PromptBuilder
@@ -37,7 +46,7 @@ def open_for(job: Job) -> Model:
             raise JobError(
                 f"`{option}` does not work with a server: it applies the model's template and adapters, and gives "
                 "no figures that samples could add to.",
-                hint=f"Leave --{option} out, or use the model's file with --model.",
+                hint=f"Leave --{option} out, or {INSTEAD}.",
             )
     return ServerModel(job.model, *settings.server)
 
@@ -73,12 +82,12 @@ class ServerModel:
         if options.reasoning:
             raise TaskError(
                 f"Task {task.name} asks for reasoning, and a server's thoughts cannot be told from its answers.",
-                hint="Leave `reasoning` out of the task's [options], or use the model's file with --model.",
+                hint=f"Leave `reasoning` out of the task's [options], or {INSTEAD}.",
             )
         if options.template is not None:
             raise TaskError(
                 f"Task {task.name} names a chat template, but a server applies the one of its model.",
-                hint="Remove `template` from the task, or use the model's file with --model.",
+                hint=f"Remove `template` from the task, or {INSTEAD}.",
             )
         messages = messages_of(builder.prompt("", ""))
         most = allot(
@@ -122,11 +131,13 @@ class ServerModel:
             return rendered, True
         return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in messages), False
 
-    def start(self, settings: EngineSettings, *, prefix: int, longest: int, ranked: bool) -> tuple[Engine, str]:  # noqa: ARG002
+    def start(self, settings: EngineSettings, demand: Demand) -> tuple[Engine, str]:  # noqa: ARG002
         """See Model. Raises as `try_schemas`."""
         self.try_schemas()
         requests = settings.shape.slots or self._server.at_a_time
-        return ServerEngine(self._server, requests), self.says(requests)
+        its_own = sorted(settings.shape.model_fields_set - {"slots"} | settings.model_fields_set & {"grammar"})
+        said = f"; the server's own, whatever the job says: {', '.join(its_own)}" if its_own else ""
+        return ServerEngine(self._server, requests), self.says(requests) + said
 
 
 class RememberedModel:

@@ -57,7 +57,7 @@ class _Settings:
         )
         sizes = for_prompts(header, sizes, self.slots, prefix + DOCUMENT)
         if self.flash_attention == "prompts":
-            sizes = without_flash(header, sizes)
+            sizes = without_flash(sizes)
         return Trial(header.path, sizes, self.slots, self.replicas, self.passive, seconds, prefix=prefix)
 
 
@@ -107,8 +107,9 @@ def tune(
             found = trials[-1].tokens
             if found is not None and found > best * CLEARLY and name != "kv_type":
                 settings, best = changed, found
+    usual = fastest = 0.0  # tokens a second behind a long prompt, with flash attention for all and at best
     if batched and settings.flash_attention:
-        start, fastest = settings, 0.0
+        start = settings
         few = [replace(start, flash_attention="prompts", slots=slots) for slots in (FEW, 2 * FEW)]
         few = [each for each in few if not each.trial(header, 0.0, LONG).sizes.flash_attention]  # it can be left out
         for changed in (start, *few) if few else ():
@@ -122,6 +123,7 @@ def tune(
                 break
             if found > fastest * CLEARLY:
                 settings, fastest = changed, found
+            usual = usual or found
     if batched:
         for pair in _drafted(settings.trial(header, each), measure, lambda: clock() >= until):
             trials += pair
@@ -135,12 +137,16 @@ def tune(
     if max(again, first) > DRIFT * min(again, first):
         notes.append("The same settings gave other speeds at the end than at the start, so the defaults stay.")
         settings, best = default, first
+    if settings.flash_attention == "prompts":
+        notes.append(f"Behind {LONG:,} shared tokens {fastest:,.0f} tokens/s, and {usual:,.0f} without that.")
     given = Shape().model_dump()
     chosen = {
         name: value for name in NAMES if (value := getattr(settings, name)) not in (given[name], getattr(default, name))
     }
-    if chosen.get("flash_attention") == "prompts" and chosen.get("slots") == FEW:
-        del chosen["slots"]  # what such tasks have anyway; those whose values are compared are better with more
+    if settings.flash_attention == "prompts":
+        chosen["slots"] = settings.slots  # the two go together
+    if settings.replicas > 1:
+        chosen["threads"] = settings.trial(header, 0.0).sizes.threads  # of each of them
     yield Tuned(
         model=str(header.path),
         sha256=sha256_of(*header.files),
@@ -164,9 +170,10 @@ def _drafted(trial: Trial, measure: Measure, over: Callable[[], bool]) -> Iterat
         if over() or answers > trial.slots:
             return
         few = replace(trial, slots=answers, replicas=1)
-        plain, drafting = measure(few), measure(replace(few, drafted=MOST))
+        drafted = min(MOST, trial.sizes.max_outputs // answers - 1)  # as many as a call has room for
+        plain, drafting = measure(few), measure(replace(few, drafted=drafted))
         without = plain.written if plain else None
-        tokens = drafting.written * (1 + MOST * RIGHT) if drafting else None
+        tokens = drafting.written * (1 + drafted * RIGHT) if drafting else None
         yield Measured("drafts", 0, without), Measured("drafts", answers, tokens)
         if not (without and tokens and tokens > without * CLEARLY):
             return

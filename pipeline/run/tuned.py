@@ -7,15 +7,14 @@ work key. They are used where the job leaves them open, while the cores and llam
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import platformdirs
 from pydantic import ValidationError
 
+from pipeline import private_file
 from pipeline.config import Shape
 from pipeline.errors import UserError
 
@@ -75,11 +74,7 @@ def save(tuned: Tuned) -> Path:
     """Keep it in place of what was there; 0600. Raises UserError."""
     file = file_of(tuned.sha256)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix="tuned-")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(asdict(tuned), stream, indent=1)
-        Path(name).replace(file)
+        private_file.write(file, json.dumps(asdict(tuned), indent=1))
     except OSError as error:
         raise UserError(
             f"{file} cannot be written: {error.strerror}.", hint="Check the folder's permissions."
@@ -95,16 +90,24 @@ def reset(sha256: str) -> bool:
     return there
 
 
-def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str) -> tuple[Shape, str]:
-    """The shape with what was found where the job leaves it open, and what to say about that; empty: nothing."""
+def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str, *, ranked: bool, gpu: bool) -> tuple[Shape, str]:
+    """The shape with what was found where the job leaves it open, and what to say about that; empty: nothing.
+
+    `ranked`: whether a task of the job has alternatives compared; `gpu`: whether layers go to a GPU, where nothing was
+    measured.
+    """
     tuned = load(sha256)
     if tuned is None:
         return shape, ""
     if (tuned.cores, tuned.llama_cpp) != (cores, llama_cpp):
         return shape, "tuned on other cores or with another llama.cpp, so not used: see `nightdesk tune`"
+    if gpu:
+        return shape, "tuned on the CPU, so not used beside a GPU"
     taken = {name: value for name, value in tuned.chosen.items() if name not in shape.model_fields_set}
-    if taken.get("flash_attention") == "prompts" and "slots" in shape.model_fields_set:
-        del taken["flash_attention"]  # it was measured with few answers at a time
+    together = {"flash_attention", "slots"}  # the one was measured with the other
+    apart = ranked or shape.kv_type != "f16" or shape.model_fields_set & together
+    if tuned.chosen.get("flash_attention") == "prompts" and apart:
+        taken = {name: value for name, value in taken.items() if name not in together}
     if not taken:
         return shape, ""
     words = ", ".join(f"{name} {value}" for name, value in taken.items())

@@ -13,7 +13,7 @@ from pipeline.batching import Row
 from pipeline.config import EngineSettings, Job, JobTask, Lora, Shape
 from pipeline.data import Completion, ConstraintSpec, Prompt, Segment
 from pipeline.engines.llama import Llama
-from pipeline.engines.shape import Machine, less, resolve
+from pipeline.engines.shape import Demand, Machine, less, resolve
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import JobError, ModelFileError
@@ -52,7 +52,7 @@ def answers(model: Path, engine: str, adapters: list[tuple[Path, float]]) -> dic
         Prompt(word, (prefix, Segment.of(tokenizer.encode_data(f"The {word}."))), ConstraintSpec(SCHEMA), 60)
         for word in ("bill", "note", "cat")
     ]
-    shape = resolve(Shape(slots=3), check_model(model), Machine(1, 4 << 30), prefix=100, longest=120, ranked=False)
+    shape = resolve(Shape(slots=3), check_model(model), Machine(1, 4 << 30), Demand(100, 120, 220, ranked=False))
     running = EngineSpec(model, engine, "llguidance", shape, adapters=tuple(adapters)).build()  # type: ignore[arg-type]
     try:
         return {completion.work_key: completion for completion in running.run(prompts)}
@@ -91,7 +91,7 @@ def test_with_an_adapter_the_fast_engine_answers_as_the_slow_one(models: dict[st
 
 def test_a_model_with_an_adapter_says_so_and_names_it_in_its_recipe(models: dict[str, Path], adapter: Path) -> None:
     model = FileModel(str(models["llama"]), (Lora.model_validate(f"{adapter}:0.5"),))
-    engine, shape = model.start(EngineSettings(), prefix=50, longest=200, ranked=False)
+    engine, shape = model.start(EngineSettings(), Demand(50, 200, 250, ranked=False))
     engine.close()
 
     assert model.adapters.endswith(":0.5")

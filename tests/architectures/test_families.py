@@ -14,7 +14,7 @@ from pipeline.config import Shape
 from pipeline.data import Completion, ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines.dry_run import DryRuns, dry_runs
 from pipeline.engines.llama import Llama
-from pipeline.engines.shape import Machine, resolve
+from pipeline.engines.shape import Demand, Machine, resolve
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.models.gate import gate
@@ -58,7 +58,7 @@ def prompts(tokenizer: Tokenizer, texts: list[str]) -> list[Prompt]:
 def answers(path: Path, engine: str, texts: list[str]) -> dict[str, Completion]:
     tokenizer = Tokenizer.load(path)
     asked = prompts(tokenizer, texts)
-    shape = resolve(Shape(slots=4, ubatch=64), check_model(path), MACHINE, prefix=200, longest=250, ranked=True)
+    shape = resolve(Shape(slots=4, ubatch=64), check_model(path), MACHINE, Demand(200, 250, 450, ranked=True))
     running = EngineSpec(path, engine, "llguidance", shape).build()  # type: ignore[arg-type]
     try:
         return {completion.work_key: completion for completion in running.run(asked)}
@@ -116,8 +116,8 @@ def test_longrope_takes_the_short_factors_in_a_pool_of_any_size_and_the_long_one
     models: dict[str, Path],
 ) -> None:
     header = check_model(models["phi3"])
-    short = resolve(Shape(), header, MACHINE, prefix=200, longest=300, ranked=True).sizes
-    long = resolve(Shape(), header, MACHINE, prefix=200, longest=825, ranked=True).sizes
+    short = resolve(Shape(), header, MACHINE, Demand(200, 300, 500, ranked=True)).sizes
+    long = resolve(Shape(), header, MACHINE, Demand(200, 825, 1025, ranked=True)).sizes
 
     def logits(sizes: Sizes) -> np.ndarray:
         model = Llama(header.path, sizes)

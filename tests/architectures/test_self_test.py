@@ -14,6 +14,7 @@ from pipeline.config import EngineSettings, Shape
 from pipeline.engines import dry_run, self_test
 from pipeline.engines.llama import Llama
 from pipeline.engines.scripted import Scripted
+from pipeline.engines.shape import Demand
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import ModelFileError
@@ -192,7 +193,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 def started(path: Path, settings: EngineSettings, *, longest: int = 200) -> tuple[EngineSpec, str]:
     """What would run, and what is said of it."""
-    spec, shape = FileModel(str(path)).start(settings, prefix=50, longest=longest, ranked=True)
+    spec, shape = FileModel(str(path)).start(settings, Demand(50, longest, 50 + longest, ranked=True))
     assert isinstance(spec, EngineSpec)
     return spec, shape
 
@@ -219,7 +220,7 @@ def test_a_model_whose_answers_disturb_each_other_gets_one_slot_and_a_line(
         assert shape.startswith("1 slot, ")
         assert "one is written at a time" in shape
         assert spec.engine == "batched"
-    assert len(counted.tests) == 1
+    assert len(counted.tests) == (1 if name == "lfm2" else 2)  # with a pool for prompts and without
     assert "self-test" not in started(models[name], EngineSettings(shape=Shape(slots=1)))[1]
 
 
@@ -233,7 +234,23 @@ def test_a_model_that_cannot_share_runs_as_the_slow_twin_and_compares_nothing(
         assert shape.startswith("one at a time, ")
         assert "nothing is (slow)" in shape
         assert (spec.engine, spec.shape.forks) == ("naive", 0)
-    assert len(counted.tests) == (1 if verdict else 2)  # a test that died is tried again
+    assert len(counted.tests) == (2 if verdict else 4)  # with a pool for prompts and without; what died is tried again
+
+
+def test_a_model_whose_prompts_cannot_be_copied_reads_them_in_the_pool_of_all(
+    models: dict[str, Path], counted: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(test: self_test.SelfTest, environment: dict[str, str]) -> self_test.Verdict | None:
+        counted.verdict = "unshared" if test.sizes.prefill_cells else "passed"
+        return counted(test, environment)
+
+    monkeypatch.setattr(self_test, "ask", ask)
+    for _ in range(2):
+        spec, shape = started(models["llama"], EngineSettings())
+        assert shape.startswith("16 slots, ")
+        assert "read in a pool of their own, so they are not" in shape
+        assert (spec.engine, spec.sizes.prefill_cells, spec.sizes.flash_attention) == ("batched", 0, True)
+    assert len(counted.tests) == 2
 
 
 def test_a_verdict_belongs_to_the_bytes_of_a_file_and_to_how_it_is_run(

@@ -37,9 +37,17 @@ def written(model: Llama) -> State:
 
 @pytest.fixture
 def dense(models: dict[str, Path], family: str) -> Path:
-    if gate(check_model(models[family])).memory != "attention":
+    if gate(check_model(models[family])).memory != "attention" or family == "qwen2vl":
         pytest.skip("its cells are not copied")
     return models[family]
+
+
+def test_cells_of_several_positions_are_refused(models: dict[str, Path]) -> None:
+    with loaded(models["qwen2vl"], flash_attention=True) as model:
+        state = written(model)
+    for transposed in (True, False):
+        with pytest.raises(EngineError, match="another format"):
+            reordered(state, transposed=transposed)
 
 
 def test_back_and_forth_is_the_same_to_the_byte(dense: Path) -> None:

@@ -197,6 +197,7 @@ _MLA: Keys = {
     "expert_feed_forward_length": FEED,
     "expert_shared_count": 0,
 }
+_MROPE: Keys = {"rope.dimension_sections": [HEAD // 4, HEAD // 8, HEAD // 8, 0]}  # a position has several parts
 _ONE_ATTENDS: Keys = {"attention.head_count_kv": [0, KV_HEADS, 0]}
 
 FAMILIES: dict[str, tuple[str, str, Callable[[int], Tensors], Keys]] = {
@@ -205,6 +206,7 @@ FAMILIES: dict[str, tuple[str, str, Callable[[int], Tensors], Keys]] = {
     "mixtral": ("llama", "spm", _mixtral, _MOE),
     "qwen2": ("qwen2", "bpe", _qwen2, {}),
     "qwen3": ("qwen3", "bpe", _qwen3, {}),
+    "qwen2vl": ("qwen2vl", "bpe", _qwen2, _MROPE),
     "gemma3": ("gemma3", "spm", _gemma3, _WINDOW),
     "phi3": ("phi3", "spm", _phi3, {"rope.scaling.original_context_length": 1024}),
     "deepseek2": ("deepseek2", "bpe", _deepseek2, _MLA),

@@ -94,14 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokenizer = Tokenizer.load(model)
     workload = workloads.load(wanted.workload, tokenizer, wanted.documents)
     builder = PromptBuilder(workload.tasks[0], tokenizer)
-    shape = shape_of(workload, [builder], model, Shape(threads=wanted.threads, slots=wanted.slots))
+    shape = shape_of([builder], model, Shape(threads=wanted.threads, slots=wanted.slots))
     spec = EngineSpec(model, "batched", "llguidance", shape, compile_ahead=not wanted.no_compile_ahead)
     warm = [builder.prompt(question.chunk.text, question.key) for question in workload.warm_up]
     prompts = [builder.prompt(question.chunk.text, question.key) for question in workload.questions]
 
     several = None
     if wanted.replicas > 1:
-        shared = shape_of(workload, [builder], model, Shape(slots=wanted.slots, replicas=wanted.replicas))
+        shared = shape_of([builder], model, Shape(slots=wanted.slots, replicas=wanted.replicas))
         several = replace(spec, shape=shared)
     taken = measure(spec, warm, prompts, wanted.rounds, several)
     inside, child, spent = taken.inside, taken.child, taken.spent

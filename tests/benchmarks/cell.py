@@ -165,7 +165,7 @@ def _floor(
         return Cell(spec, error="nightdesk's cell of this round finished nothing")
     builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
     model = Path(str(spec["model"]))
-    shape = shape_of(workload, builders, model, _shape(spec))
+    shape = shape_of(builders, model, _shape(spec))
     answers = {answer.key: answer for answer in cell.answers}
 
     def replay(question: Question, tokens: tuple[int, ...], forced: int) -> Replay:

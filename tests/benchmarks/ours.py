@@ -15,8 +15,7 @@ from pipeline.engines.spec import EngineSpec
 from pipeline.models import TokenizerLike
 from pipeline.models.gguf import check_model
 from pipeline.prompting import PromptBuilder
-from pipeline.run.model import machine
-from pipeline.schema import any_extractive
+from pipeline.run.model import demand_of, machine
 from tests.benchmarks.floor import evaluated
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.results import Answer
@@ -24,16 +23,9 @@ from tests.benchmarks.validity import is_valid
 from tests.benchmarks.workloads import Question, Workload
 
 
-def shape_of(workload: Workload, builders: Sequence[PromptBuilder], model: Path, wanted: Shape) -> Resolved:
+def shape_of(builders: Sequence[PromptBuilder], model: Path, wanted: Shape) -> Resolved:
     """The shape that `nightdesk run` would choose for this one."""
-    return resolve(
-        wanted,
-        check_model(model),
-        machine(),
-        prefix=sum(len(builder.prefix.tokens) for builder in builders),
-        longest=max(builder.most_tokens - len(builder.prefix.tokens) for builder in builders),
-        ranked=any(any_extractive(task.schema.root) for task in workload.tasks),
-    )
+    return resolve(wanted, check_model(model), machine(), demand_of(builders))
 
 
 class Nightdesk:
@@ -55,7 +47,7 @@ class Nightdesk:
         self._tokenizer = tokenizer
         self._meter = meter
         self._builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
-        shape = shape_of(workload, self._builders, model, wanted)
+        shape = shape_of(self._builders, model, wanted)
         self._engine = EngineSpec(model, engine, "llguidance", shape).build()
         self._prefilled = 0
         self.settings: dict[str, object] = {"engine": engine, "slots": shape.slots, **asdict(shape.sizes)}

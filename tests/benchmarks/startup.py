@@ -17,8 +17,7 @@ from pathlib import Path
 
 from pipeline.config import EngineSettings, Shape
 from pipeline.prompting import PromptBuilder, load_task
-from pipeline.run.model import open_model
-from pipeline.schema import any_extractive
+from pipeline.run.model import demand_of, open_model
 from tests.benchmarks import host
 
 TEXT = "Harbour Books\n12 Jul 2026\nTwo atlases\nAmount due 41.50 EUR\n"
@@ -30,12 +29,7 @@ def seconds(model: str, task: str, *, kept: bool) -> tuple[float, int]:
     builder = PromptBuilder(load_task(task), opened.tokenizer)
     settings = EngineSettings(shape=Shape(slots=1, prefix_cache=kept))
     began = time.perf_counter()
-    engine, _ = opened.start(
-        settings,
-        prefix=len(builder.prefix.tokens),
-        longest=builder.most_tokens - len(builder.prefix.tokens),
-        ranked=any_extractive(builder.task.schema.root),
-    )
+    engine, _ = opened.start(settings, demand_of([builder]))
     try:
         prompt = builder.prompt(TEXT, "startup")
         (done,) = engine.run([type(prompt)(prompt.work_key, prompt.segments, prompt.constraint, max_tokens=1)])

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config import EngineSettings, Shape
 from pipeline.engines.scripted import Scripted
-from pipeline.engines.shape import Resolved
+from pipeline.engines.shape import Demand, Resolved
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.models.byte_tokenizer import ByteTokenizer
@@ -100,7 +100,7 @@ def test_the_floor_decodes_as_many_rows_as_nightdesk(name, monkeypatch):
     builders = [PromptBuilder(task, BYTES) for task in workload.tasks]
     prompts = [builders[q.task].prompt(q.chunk.text[:200], q.key) for q in workload.questions]
     settings = EngineSettings(shape=Shape(slots=3))
-    engine, _ = ScriptedModel().start(settings, prefix=40_000, longest=2_000, ranked=False)
+    engine, _ = ScriptedModel().start(settings, Demand(40_000, 2_000, 42_000, ranked=False))
     done = list(engine.run(prompts))
     prefilled = sum(completion.counts.prefilled for completion in done)
     generated = meter.rows - prefilled

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Shape
-from pipeline.engines.shape import FORK_CELLS, PADDING, SLOTS, Machine, in_main_memory, layers_on_gpu, resolve, usable
+from pipeline.engines.shape import (
+    FORK_CELLS,
+    PADDING,
+    SLOTS,
+    Demand,
+    Machine,
+    in_main_memory,
+    layers_on_gpu,
+    resolve,
+    usable,
+)
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelDoesNotFit
 from pipeline.models.gguf import Header
@@ -25,7 +35,7 @@ def total(header: Header, shape: object) -> int:
 
 
 def test_with_enough_memory_every_slot_holds_the_longest_prompt() -> None:
-    shape = resolve(Shape(), HEADER, MUCH, prefix=1000, longest=700, ranked=False)
+    shape = resolve(Shape(), HEADER, MUCH, Demand(1000, 700, 1700, ranked=False))
 
     assert shape.slots == SLOTS
     assert shape.sizes.cells >= 1000 + SLOTS * 700
@@ -44,11 +54,11 @@ def test_with_enough_memory_every_slot_holds_the_longest_prompt() -> None:
 def test_what_is_chosen_fits_or_it_is_refused(
     free: int, prefix: int, longest: int, ranked: bool, slots: int | None
 ) -> None:
-    machine = Machine(4, free * GIB)
+    machine, demand = Machine(4, free * GIB), Demand(prefix, longest, prefix + longest, ranked=ranked)
     try:
-        shape = resolve(Shape(slots=slots), HEADER, machine, prefix=prefix, longest=longest, ranked=ranked)
+        shape = resolve(Shape(slots=slots), HEADER, machine, demand)
     except ModelDoesNotFit:
-        one = resolve(Shape(slots=1, allow_swap=True), HEADER, machine, prefix=prefix, longest=longest, ranked=ranked)
+        one = resolve(Shape(slots=1, allow_swap=True), HEADER, machine, demand)
         assert total(HEADER, one) > usable(machine)
         return
     assert total(HEADER, shape) <= usable(machine)
@@ -61,7 +71,7 @@ def test_what_is_chosen_fits_or_it_is_refused(
 def test_less_memory_makes_a_smaller_pool_and_then_fewer_slots() -> None:
     pools = []
     for free in (16, 6, 5, 4.7):
-        shape = resolve(Shape(), HEADER, Machine(4, int(free * GIB)), prefix=1000, longest=1000, ranked=False)
+        shape = resolve(Shape(), HEADER, Machine(4, int(free * GIB)), Demand(1000, 1000, 2000, ranked=False))
         pools.append(shape.sizes.cells)
 
     assert pools == sorted(pools, reverse=True)
@@ -71,21 +81,21 @@ def test_less_memory_makes_a_smaller_pool_and_then_fewer_slots() -> None:
 def test_what_would_swap_is_refused_with_both_numbers_and_allowed_on_demand() -> None:
     machine = Machine(4, 3 * GIB)
     with pytest.raises(ModelDoesNotFit, match=r"need 3\.\d GiB; 3\.0 GiB are free, and 10%") as raised:
-        resolve(Shape(), HEADER, machine, prefix=1000, longest=1000, ranked=False)
+        resolve(Shape(), HEADER, machine, Demand(1000, 1000, 2000, ranked=False))
     assert "--allow-swap" in raised.value.hint
 
-    shape = resolve(Shape(allow_swap=True), HEADER, machine, prefix=1000, longest=1000, ranked=False)
+    shape = resolve(Shape(allow_swap=True), HEADER, machine, Demand(1000, 1000, 2000, ranked=False))
     assert shape.slots == 1
 
 
 def test_a_context_that_is_too_large_for_the_memory_is_refused_too() -> None:
     with pytest.raises(ModelDoesNotFit, match="are free"):
-        resolve(Shape(context=1 << 20), HEADER, Machine(4, 8 * GIB), prefix=0, longest=100, ranked=False)
+        resolve(Shape(context=1 << 20), HEADER, Machine(4, 8 * GIB), Demand(0, 100, 100, ranked=False))
 
 
 def test_a_context_below_one_prompt_is_refused() -> None:
     with pytest.raises(ModelDoesNotFit, match="at least 1,100"):
-        resolve(Shape(context=512), HEADER, MUCH, prefix=1000, longest=100, ranked=False)
+        resolve(Shape(context=512), HEADER, MUCH, Demand(1000, 100, 1100, ranked=False))
 
 
 def test_what_llama_cpp_measures_wins_over_the_formula() -> None:
@@ -96,14 +106,14 @@ def test_what_llama_cpp_measures_wins_over_the_formula() -> None:
         return replace(estimate(header, sizes), compute=50 * GIB)  # type: ignore[arg-type]
 
     with pytest.raises(ModelDoesNotFit):
-        resolve(Shape(), HEADER, Machine(4, 40 * GIB), prefix=0, longest=100, ranked=False, measure=measure)  # type: ignore[arg-type]
+        resolve(Shape(), HEADER, Machine(4, 40 * GIB), Demand(0, 100, 100, ranked=False), measure=measure)  # type: ignore[arg-type]
     assert asked
 
 
 @pytest.mark.parametrize(("kind", "copies"), [("F16", 1), ("Q4_K_M", 3)])
 def test_replicas_count_what_each_process_holds_for_itself(kind: str, copies: int) -> None:
     header = replace(HEADER, quantisation=kind)
-    shape = resolve(Shape(replicas=3, slots=2), header, MUCH, prefix=100, longest=200, ranked=False)
+    shape = resolve(Shape(replicas=3, slots=2), header, MUCH, Demand(100, 200, 300, ranked=False))
     memory = estimate(header, shape.sizes)
 
     assert (shape.replicas, shape.sizes.threads) == (3, 1)
@@ -115,7 +125,7 @@ def test_replicas_count_what_each_process_holds_for_itself(kind: str, copies: in
 
 def test_where_the_memory_does_not_hold_all_replicas_there_are_fewer() -> None:
     machine = Machine(4, 8 * GIB)
-    shape = resolve(Shape(replicas=4), HEADER, machine, prefix=1000, longest=700, ranked=False)
+    shape = resolve(Shape(replicas=4), HEADER, machine, Demand(1000, 700, 1700, ranked=False))
 
     assert shape.replicas == 2
     assert estimate(HEADER, shape.sizes).of(2) <= usable(machine)
@@ -124,7 +134,7 @@ def test_where_the_memory_does_not_hold_all_replicas_there_are_fewer() -> None:
 def test_a_quantised_cache_holds_more() -> None:
     machine = Machine(4, 5 * GIB)
     pools = [
-        resolve(Shape(kv_type=kind), HEADER, machine, prefix=2000, longest=4000, ranked=False).sizes.cells
+        resolve(Shape(kv_type=kind), HEADER, machine, Demand(2000, 4000, 6000, ranked=False)).sizes.cells
         for kind in ("f16", "q8_0", "q4_0")
     ]
 
@@ -144,11 +154,20 @@ def longrope(original: int) -> Header:
 def test_longrope_has_its_short_factors_where_one_prompt_fits_the_first_context_and_slots_like_others(
     longest: int, short: bool
 ) -> None:
-    shape = resolve(Shape(), longrope(4096), MUCH, prefix=1000, longest=longest, ranked=True)
+    shape = resolve(Shape(), longrope(4096), MUCH, Demand(1000, longest, 1000 + longest, ranked=True))
 
     assert shape.sizes.short_rope is short
     assert shape.slots == SLOTS
     assert shape.sizes.cells > 4096
+
+
+def test_what_one_prompt_takes_does_not_grow_with_the_prefixes_of_other_tasks() -> None:
+    one, three = Demand(1000, 700, 1700, ranked=True), Demand(3600, 700, 1700, ranked=True)
+    alone, beside = (resolve(Shape(), longrope(4096), MUCH, demand).sizes for demand in (one, three))
+
+    assert alone.prefill_cells == beside.prefill_cells == 1792
+    assert beside.short_rope
+    assert beside.cells > alone.cells
 
 
 def test_a_recurrent_model_ranks_nothing_and_its_states_count() -> None:
@@ -163,7 +182,7 @@ def test_a_recurrent_model_ranks_nothing_and_its_states_count() -> None:
             "mamba2.ssm.group_count": 1,
         },
     )
-    shape = resolve(Shape(), mamba, MUCH, prefix=100, longest=1000, ranked=True)
+    shape = resolve(Shape(), mamba, MUCH, Demand(100, 1000, 1100, ranked=True))
 
     assert shape.forks == 0
     assert shape.fork_cells == 0
@@ -175,14 +194,14 @@ def test_a_recurrent_model_ranks_nothing_and_its_states_count() -> None:
 
 
 def test_no_gpu_takes_no_layers() -> None:
-    assert resolve(Shape(), HEADER, MUCH, prefix=0, longest=100, ranked=False).sizes.gpu_layers == 0
+    assert resolve(Shape(), HEADER, MUCH, Demand(0, 100, 100, ranked=False)).sizes.gpu_layers == 0
 
 
 def test_a_large_gpu_takes_all_and_what_was_asked_for_is_kept() -> None:
     machine = replace(MUCH, free_vram=24 * GIB)
 
-    assert resolve(Shape(), HEADER, machine, prefix=0, longest=100, ranked=False).sizes.gpu_layers == -1
-    assert resolve(Shape(gpu_layers=7), HEADER, machine, prefix=0, longest=100, ranked=False).sizes.gpu_layers == 7
+    assert resolve(Shape(), HEADER, machine, Demand(0, 100, 100, ranked=False)).sizes.gpu_layers == -1
+    assert resolve(Shape(gpu_layers=7), HEADER, machine, Demand(0, 100, 100, ranked=False)).sizes.gpu_layers == 7
 
 
 @settings(max_examples=60, deadline=None)
@@ -223,7 +242,7 @@ def test_what_is_on_the_gpu_is_not_asked_of_the_main_memory(free: int, kind: str
 def test_a_model_that_only_the_gpu_can_hold_is_run_and_not_refused() -> None:
     little = Machine(4, GIB)
     with pytest.raises(ModelDoesNotFit):
-        resolve(Shape(), HEADER, little, prefix=0, longest=100, ranked=False)
+        resolve(Shape(), HEADER, little, Demand(0, 100, 100, ranked=False))
 
-    shape = resolve(Shape(), HEADER, replace(little, free_vram=24 * GIB), prefix=0, longest=100, ranked=False)
+    shape = resolve(Shape(), HEADER, replace(little, free_vram=24 * GIB), Demand(0, 100, 100, ranked=False))
     assert (shape.sizes.gpu_layers, shape.slots) == (-1, SLOTS)

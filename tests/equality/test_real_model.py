@@ -30,7 +30,7 @@ from pipeline.config import Shape
 from pipeline.data import Completion, ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines import Engine
 from pipeline.engines.child import ChildEngine
-from pipeline.engines.shape import Machine, Resolved, resolve
+from pipeline.engines.shape import Demand, Machine, Resolved, resolve
 from pipeline.engines.spec import EngineSpec
 from pipeline.models.gguf import check_model
 from pipeline.models.locate import find_model
@@ -104,15 +104,10 @@ def prompts() -> list[Prompt]:
 def shape(prompts: Sequence[Prompt], flash_attention: bool | Literal["prompts"] = True) -> Resolved:
     """Four slots for six prompts, so that slots are used again."""
     header = check_model(find_model("demo"))
-    longest = max(prompt.length for prompt in prompts) + 64
-    return resolve(
-        Shape(slots=4, threads=1, flash_attention=flash_attention),
-        header,
-        Machine(cores=2, free_memory=8 << 30),
-        prefix=len(prompts[0].segments[0].tokens),
-        longest=longest,
-        ranked=False,
-    )
+    prefix, longest = len(prompts[0].segments[0].tokens), max(prompt.length for prompt in prompts) + 64
+    wanted = Shape(slots=4, threads=1, flash_attention=flash_attention)
+    demand = Demand(prefix, longest, prefix + longest, ranked=False)
+    return resolve(wanted, header, Machine(cores=2, free_memory=8 << 30), demand)
 
 
 def answers(engine: Engine, prompts: Sequence[Prompt]) -> dict[str, Completion]:

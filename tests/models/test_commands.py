@@ -14,7 +14,7 @@ from pipeline.cli.fit import LONGEST, PREFIX
 from pipeline.config import Shape
 from pipeline.data import Counts
 from pipeline.engines import dry_run
-from pipeline.engines.shape import RESERVE, Machine, resolve
+from pipeline.engines.shape import RESERVE, Demand, Machine, resolve
 from pipeline.models import locate, speed
 from pipeline.models.gguf import read_header
 from pipeline.models.memory import estimate
@@ -22,6 +22,7 @@ from pipeline.run import model as run_model
 from pipeline.store import RunEnd, RunInfo, Store
 
 Files = Any  # GgufFiles of conftest.py
+USUAL = Demand(PREFIX, LONGEST, PREFIX + LONGEST, ranked=True)
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_every_cure_that_helps_stands_in_its_place(
         path = files.write(f"{name}.gguf", {"general.file_type": kind}, tensors=[("w", (side, side), kind)])
         path.rename(home / path.name)
     header = read_header(home / "big.gguf")
-    one = resolve(Shape(slots=1, allow_swap=True), header, Machine(2, 0), prefix=PREFIX, longest=LONGEST, ranked=True)
+    one = resolve(Shape(slots=1, allow_swap=True), header, Machine(2, 0), USUAL)
     room = int((estimate(header, one.sizes).total - (64 << 10)) / (1 - RESERVE))
     monkeypatch.setattr(run_model, "machine", lambda: Machine(2, free_memory=room))
 
@@ -216,7 +217,7 @@ def test_adapters_count_in_the_sizes_and_in_the_cures(
     assert "adapters  0.06 GiB" in capsys.readouterr().out
 
     one = Shape(slots=1, allow_swap=True)
-    sizes = resolve(one, header, Machine(2, 0), prefix=PREFIX, longest=LONGEST, ranked=True).sizes
+    sizes = resolve(one, header, Machine(2, 0), USUAL).sizes
     room = int((estimate(header, sizes).total + (32 << 20)) / (1 - RESERVE))  # for the model, and half of the adapter
     monkeypatch.setattr(run_model, "machine", lambda: Machine(2, free_memory=room))
 

@@ -13,7 +13,7 @@ from pipeline.batching.drafts import MOST
 from pipeline.cli.tune_plot import svg
 from pipeline.config import Shape
 from pipeline.engines.scripted import Scripted
-from pipeline.engines.shape import FEW, SLOTS, Machine, resolve
+from pipeline.engines.shape import FEW, SLOTS, Demand, Machine, resolve
 from pipeline.engines.trial import LONG, Pace, Trial, pace, sizes_for
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gguf import Header
@@ -101,20 +101,26 @@ def test_every_setting_of_the_issue_is_tried() -> None:
     }
 
 
-@pytest.mark.parametrize(("best", "chosen"), [(FEW, {}), (2 * FEW, {"slots": 2 * FEW})])
-def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: int, chosen: dict[str, int]) -> None:
+@pytest.mark.parametrize("best", [FEW, 2 * FEW])
+def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: int) -> None:
     def measure(trial: Trial) -> Pace:
         prompts_only = trial.prefix == LONG and trial.sizes.prefill_cells and not trial.sizes.flash_attention
         return Pace(100.0, (80.0 if prompts_only and trial.slots == best else 50.0) / (1 + trial.drafted))
 
     result = found(measure)
-    assert result.chosen == {"flash_attention": "prompts", **chosen}
+    assert result.chosen == {"flash_attention": "prompts", "slots": best}
+    assert any(note.startswith("Behind 1,536 shared tokens") for note in result.notes)
 
     tuned.save(replace(result, llama_cpp="1"))
-    shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1")
-    assert (shape.flash_attention, shape.slots) == ("prompts", chosen.get("slots"))
-    shape, said = tuned.applied(Shape(slots=16), "ab" * 32, 4, "1")
-    assert (shape.flash_attention, said) == (True, "")
+    shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=False, gpu=False)
+    assert (shape.flash_attention, shape.slots) == ("prompts", best)
+    assert tuned.applied(Shape(slots=16), "ab" * 32, 4, "1", ranked=False, gpu=False) == (Shape(slots=16), "")
+    assert tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=True, gpu=False) == (Shape(), "")
+    for own in (Shape(flash_attention=True), Shape(kv_type="q8_0")):
+        assert tuned.applied(own, "ab" * 32, 4, "1", ranked=False, gpu=False) == (own, "")
+    shape, said = tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=False, gpu=True)
+    assert shape == Shape()
+    assert "beside a GPU" in said
 
 
 def test_what_cannot_leave_flash_attention_out_is_not_tried_without_and_has_the_usual_slots() -> None:
@@ -122,13 +128,13 @@ def test_what_cannot_leave_flash_attention_out_is_not_tried_without_and_has_the_
 
     assert "flash_attention, slots behind a long prompt" not in {trial.name for trial in found(header=sliding).trials}
     shape = Shape(flash_attention="prompts")
-    assert resolve(shape, sliding, MACHINE, prefix=100, longest=200, ranked=False).slots == SLOTS
+    assert resolve(shape, sliding, MACHINE, Demand(100, 200, 300, ranked=False)).slots == SLOTS
 
 
 def test_tasks_without_compared_values_then_have_few_slots_and_the_others_the_usual_number() -> None:
     def slots(*, ranked: bool) -> int:
         shape = Shape(flash_attention="prompts")
-        return resolve(shape, HEADER, MACHINE, prefix=100, longest=200, ranked=ranked).slots
+        return resolve(shape, HEADER, MACHINE, Demand(100, 200, 300, ranked=ranked)).slots
 
     assert slots(ranked=False) == FEW
     assert slots(ranked=True) == SLOTS
@@ -173,7 +179,7 @@ def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
     file = tuned.save(replace(found(eight_slots_are_best), chosen={"slots": 8, "passive": True}, llama_cpp="1"))
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    shape, said = tuned.applied(Shape(slots=3), "ab" * 32, 4, "1")
+    shape, said = tuned.applied(Shape(slots=3), "ab" * 32, 4, "1", ranked=False, gpu=False)
     assert (shape.slots, shape.passive) == (3, True)
     assert "passive True" in said
     assert "slots" not in said
@@ -182,9 +188,9 @@ def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
 def test_it_is_not_used_for_another_model_other_cores_or_another_llama_cpp() -> None:
     tuned.save(replace(found(eight_slots_are_best), llama_cpp="1"))
 
-    assert tuned.applied(Shape(), "cd" * 32, 4, "1") == (Shape(), "")
+    assert tuned.applied(Shape(), "cd" * 32, 4, "1", ranked=False, gpu=False) == (Shape(), "")
     for cores, version in ((8, "1"), (4, "2")):
-        shape, said = tuned.applied(Shape(), "ab" * 32, cores, version)
+        shape, said = tuned.applied(Shape(), "ab" * 32, cores, version, ranked=False, gpu=False)
         assert shape == Shape()
         assert "not used" in said
 
