@@ -20,14 +20,17 @@ from typing import Any
 import pytest
 
 from pipeline.batching import Halt
+from pipeline.config import EngineSettings, Shape
 from pipeline.data import ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines import server as engine_module
 from pipeline.engines.dialects import ANY, Server, recognise
 from pipeline.engines.http import Http
 from pipeline.engines.server import ServerEngine, ServerTokenizer, allot, messages_of, try_schema, unmarked
+from pipeline.engines.shape import Demand
 from pipeline.errors import EngineError, ModelDoesNotFit, ModelFileError, SchemaError
 from pipeline.loopback import server_address
 from pipeline.models.byte_tokenizer import ASSISTANT, END, SYSTEM, USER
+from pipeline.run import served
 from pipeline.supervise.relay import Relay, relay_to
 
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string", "x-nightdesk": {"extractive": true}}}}'
@@ -520,6 +523,19 @@ def test_how_llama_server_was_started_is_not_what_model_it_holds(start, meet):
 
     assert started() == started(n_ctx=512)
     assert len({started(), started(template="b"), started(adapters=[{"id": 0, "path": "l.gguf", "scale": 1.0}])}) == 3
+
+
+def test_what_a_job_says_of_an_engine_and_a_server_decides_is_said(start, monkeypatch):
+    fake = start(LLAMA_SERVER)
+    monkeypatch.setattr(served, "relay_to", lambda host, port: Direct(fake.port))
+    given = EngineSettings(grammar="outlines_core", shape=Shape(slots=2, threads=4, replicas=2))
+
+    def said(settings: EngineSettings) -> str:
+        model = served.ServerModel(ANY, "127.0.0.1", fake.port)
+        return model.start(settings, Demand(0, 0, 0, ranked=False))[1]
+
+    assert said(given).endswith("; the server's own, whatever the job says: grammar, replicas, threads")
+    assert "whatever" not in said(EngineSettings(shape=Shape(slots=2)))
 
 
 def test_a_router_loads_the_model_that_is_named(start, meet):

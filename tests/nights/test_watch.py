@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,18 @@ def test_files_are_read_as_they_arrive_and_a_signal_ends_it(desk, number, code):
     assert process.returncode == code, err
     assert desk.sql("SELECT DISTINCT state FROM _runs") == [("done",)]
     assert not list(desk.path.rglob("*.lock"))
+
+
+def test_the_priority_is_lowered_once_however_many_files_arrive(desk):
+    desk.letters(1)
+    job = 'database = "docs/night.db"\nmodel = "scripted"\n[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n[night]\nnice = 3\n'
+    desk.write("night.toml", job)
+    process = desk.start("watch", "night.toml", "--settle", "0", "-q")
+    try:
+        until(desk, 1, process)
+        desk.write("docs/new.txt", "It came later.")
+        until(desk, 2, process)
+        assert psutil.Process(process.pid).nice() == os.nice(0) + 3
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
