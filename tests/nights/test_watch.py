@@ -98,8 +98,8 @@ def test_files_are_read_as_they_arrive_and_a_signal_ends_it(desk, number, code):
 
 def test_the_priority_is_lowered_once_however_many_files_arrive(desk):
     desk.letters(1)
-    job = 'database = "docs/night.db"\nmodel = "scripted"\n[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n[night]\nnice = 3\n'
-    desk.write("night.toml", job)
+    what = 'database = "docs/night.db"\nmodel = "scripted"\n[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n'
+    desk.write("night.toml", f"{what}[night]\nnice = 3\n")
     process = desk.start("watch", "night.toml", "--settle", "0", "-q")
     try:
         until(desk, 1, process)
