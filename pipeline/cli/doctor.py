@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from pipeline.cli import first_of, options, screen
 
 _MARKS: dict[str, screen.Style] = {"ok": "green", "note": "yellow", "bad": "red"}
 
 
 def doctor(
-    model: options.ModelName = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="FILE|demo", help="Answer the sample with this model.")
+    ] = None,
     engine: options.Server = None,
     db: options.Db = None,
     key_from: options.KeyFrom = None,

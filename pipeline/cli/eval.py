@@ -44,7 +44,15 @@ def evaluate(
     examples: Annotated[
         bool, typer.Option("--examples", help="Run the task without each of its examples: what is each one worth?")
     ] = False,
-    model: options.ModelName = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="FILE|demo",
+            help="Of the records, with --calibrate (default: the newest run's); to be run, with --examples.",
+        ),
+    ] = None,
     engine: options.Server = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
