@@ -19,6 +19,9 @@ CROSS keeps SQLite from walking all files of the task for each document.
 HAS_TEXT = "EXISTS (SELECT 1 FROM _pages p WHERE p.document = {document})"
 """The document has a text of its own. What only holds other files (a mail of attachments, an archive) has no pages."""
 
+CURRENT = "r.document = {document} AND r.task = :task AND r.recipe = :recipe AND r.stale = 0"
+"""The record `r` is of this recipe and of the document's text as it is now."""
+
 MAX_TRIES = 2
 """A failure is tried so often on its own, then only after `retry`."""
 
@@ -32,14 +35,17 @@ class Documents(Part):
     """The tables `_documents`, `_pages`, `_words` and `_chunks`."""
 
     def save_document(self, run_id: int, document: Document) -> None:
-        """Keep a document that was read, and forget that reading it failed. A changed text loses its chunks.
+        """Keep a document that was read, and forget that reading it failed.
 
+        Where its text or its pages have changed it loses its chunks, and its records are due again.
         Lone surrogates become U+FFFD: cut and hash what `as_kept` makes of the document.
         """
         text = clean(document.text) if self.keep_text else ""
         places = document.places if self.keep_text else ()  # their names are texts too: a heading, a sheet
         with self.atomic():
-            old = self._one("SELECT text FROM _documents WHERE sha256 = ?", (document.sha256,))
+            if not self._reads_as_before(document):
+                self._do("DELETE FROM _chunks WHERE document = ?", (document.sha256,))
+                self._do("UPDATE _records SET stale = 1 WHERE document = ?", (document.sha256,))
             self._do(
                 """INSERT INTO _documents (sha256, text, places, reader, reader_version, ocr, changes, run, saved)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text,
@@ -70,13 +76,25 @@ class Documents(Part):
                 "INSERT INTO _pages (document, number, start_char, end_char, note) VALUES (?, ?, ?, ?, ?)",
                 [(document.sha256, page.number, page.start, page.end, page.note or None) for page in document.pages],
             )
-            if old is not None and (old[0] != text or not self.keep_text):  # unknown texts are cut again
-                self._do("DELETE FROM _chunks WHERE document = ?", (document.sha256,))
             self._do(
                 """DELETE FROM _failures WHERE stage = 'read' AND (document = :sha256
                    OR subject IN (SELECT path FROM _files WHERE sha256 = :sha256))""",
                 {"sha256": document.sha256},
             )
+
+    def _reads_as_before(self, document: Document) -> bool:
+        """Whether its pages, and the text at the places where it was cut, are those of before."""
+        text = clean(document.text)
+        pages = self._all(
+            "SELECT number, start_char, end_char, coalesce(note, '') FROM _pages WHERE document = ? ORDER BY number",
+            (document.sha256,),
+        )
+        cut = self._all("SELECT start_char, end_char, text_hash FROM _chunks WHERE document = ?", (document.sha256,))
+        return (
+            [Page(*page) for page in pages] == [*document.pages]
+            and bool(cut)
+            and all(fingerprint(text[start:end]) == text_hash for start, end, text_hash in cut)
+        )
 
     def has_document(self, sha256: str, readers: Collection[str], changes: Changes = "final") -> bool:
         """Whether these bytes were read by one of these versions of readers, and tracked changes in them like this."""

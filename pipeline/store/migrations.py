@@ -261,6 +261,11 @@ def m009_changes(db: Database) -> None:
     db.execute("ALTER TABLE _documents ADD COLUMN changes TEXT NOT NULL DEFAULT ''")
 
 
+def m010_stale(db: Database) -> None:
+    """Records of a text that reads otherwise since: 1 until they are made again. Of older ones nobody knows it."""
+    db.execute("ALTER TABLE _records ADD COLUMN stale INTEGER NOT NULL DEFAULT 0")
+
+
 STEPS = (
     m001_runs_and_files,
     m002_documents_and_chunks,
@@ -271,6 +276,7 @@ STEPS = (
     m007_thoughts,
     m008_ocr,
     m009_changes,
+    m010_stale,
 )
 migrations = Migrations("nightdesk")
 for _step in STEPS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.store.connection import clean_path
-from pipeline.store.documents import HAS_TEXT, LIVE, MAX_TRIES
+from pipeline.store.documents import CURRENT, HAS_TEXT, LIVE, MAX_TRIES
 from pipeline.store.failures import COLUMNS, Failed, failed
 from pipeline.store.reading import Reading
 from pipeline.store.work import ANSWERED_CHUNK, OPEN_CHUNK, recipe_id
@@ -22,7 +22,7 @@ class TaskStatus:
 
     task: str
     documents: int
-    done: int  # with a row of the newest recipe
+    done: int  # with a row of the newest recipe and of their text as it is
     failed: int  # cannot be read, cut or answered
     pending: int
     incomplete: int  # of those done
@@ -32,7 +32,7 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a document stands in one task, and why; `changed` names the parts of the recipe that differ."""
+    """Where a document stands in one task, and why; `changed` names what differs: parts of the recipe, the text."""
 
     task: str
     state: State
@@ -136,7 +136,8 @@ class Status(Reading):
             "paths": json.dumps(paths),
         }
         record = self._one(
-            """SELECT r.id, r.recipe, r.state, p.parts, r.cut FROM _records r JOIN _recipes p ON p.id = r.recipe
+            """SELECT r.id, r.recipe = :recipe AND r.stale = 0, r.state, p.parts, r.cut, r.stale
+               FROM _records r JOIN _recipes p ON p.id = r.recipe
                WHERE r.document = :document AND r.task = :task""",
             asked,
         )
@@ -144,7 +145,7 @@ class Status(Reading):
         if not self._one(HERE, asked)[0]:
             return Verdict(task, "gone", "No file holds these bytes any more.", row=row)
         stuck = [f for f in self._failures_of(document, paths) if f.failure.task in (None, task)]
-        if record is not None and record[1] == recipe:
+        if record is not None and record[1]:
             reason = "Its row is up to date."
             if record[2] != "complete":
                 reason = f"Its row is up to date, but incomplete: {self._lack(str(document), json.loads(record[4]))}."
@@ -164,7 +165,7 @@ class Status(Reading):
                 after = "Only `nightdesk retry` tries it again."
             return Verdict(task, "failed", after, row=row)
         if record is not None:
-            changed = _changed(json.loads(record[3]), parts)
+            changed = (*_changed(json.loads(record[3]), parts), *(["text"] if record[5] else []))
             return Verdict(task, "changed", f"Changed since: {', '.join(changed)}.", changed, row)
         if not self._one("SELECT EXISTS (SELECT 1 FROM _documents WHERE sha256 = :document)", asked)[0]:
             return Verdict(task, "pending", "It has not been read yet.")
@@ -208,4 +209,4 @@ TASK_STATUS = f"""
                 AND NOT EXISTS (SELECT 1 FROM _documents h
                                 WHERE h.sha256 = f.sha256 AND NOT {HAS_TEXT.format(document="h.sha256")})
               GROUP BY coalesce(f.sha256, f.path)) AS d
-        LEFT JOIN _records r ON r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)"""
+        LEFT JOIN _records r ON {CURRENT.format(document="d.sha256")})"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.store.documents import HAS_TEXT, LIVE, MAX_TRIES
+from pipeline.store.documents import CURRENT, HAS_TEXT, LIVE, MAX_TRIES
 from pipeline.store.work import WorkTable
 
 
@@ -13,7 +13,7 @@ class Totals:
     """What a task has to do under a recipe. Equal texts are one piece of work."""
 
     documents: int
-    current: int  # with a record of this recipe
+    current: int  # with a record of this recipe and of their text as it is
     work: int
     tokens: int  # of the chunks that the work is about
 
@@ -43,7 +43,7 @@ class TotalsTable(WorkTable):
 
 DOCUMENTS = f"""
     SELECT count(*), count(r.id) FROM _documents d
-    LEFT JOIN _records r ON r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe
+    LEFT JOIN _records r ON {CURRENT.format(document="d.sha256")}
     WHERE {HAS_TEXT.format(document="d.sha256")} AND {LIVE.format(document="d.sha256")}"""
 
 OPEN_WORK = f"""

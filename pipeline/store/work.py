@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pipeline.data import Chunk, Completion, Counts, Extraction, Stop, fingerprint
 from pipeline.store.connection import PAGE, Part, as_json, clean, now
-from pipeline.store.documents import LIVE, MAX_TRIES
+from pipeline.store.documents import CURRENT, LIVE, MAX_TRIES
 
 
 def recipe_id(task: str, parts: Mapping[str, str]) -> str:
@@ -215,9 +215,9 @@ class WorkTable(Part):
         ]
 
     def unmerged(self, task: str, recipe_id: str, *, run_id: int | None = None) -> Iterator[str]:
-        """Documents with every chunk answered or failed and no record of this recipe.
+        """Documents with every chunk answered or failed and no current record.
 
-        They come about without an answer of their own: a new file whose texts were all answered before.
+        They come about without an answer of their own: a new or changed text that was all answered before.
         """
         parameters: dict[str, object] = {
             "task": task,
@@ -290,8 +290,7 @@ COMPLETED = f"""
 UNMERGED = f"""
     SELECT d.id, d.sha256 FROM _documents d
     WHERE d.id > :last AND {LIVE.format(document="d.sha256")}
-      AND NOT EXISTS (SELECT 1 FROM _records r
-                      WHERE r.document = d.sha256 AND r.task = :task AND r.recipe = :recipe)
+      AND NOT EXISTS (SELECT 1 FROM _records r WHERE {CURRENT.format(document="d.sha256")})
       AND {ANSWERED_CHUNK.format(document="d.sha256")} AND NOT {OPEN_CHUNK.format(document="d.sha256")}
     ORDER BY d.id LIMIT :page"""
 

@@ -127,9 +127,11 @@ class Nights:
         ocr: str = "auto",
         changes: str = "final",
         password: tuple[str, ...] = (),
+        no_text: bool = False,
         **engine: Any,
     ) -> Outcome:
         given = {"model_change": model_change, "ocr": ocr, "changes": changes, "password": password}
+        given["no_text"] = no_text
         job = self.job(tasks, limit=limit, **engine).model_copy(update=given)
         return Outcome(list(run(job, dry_run=dry_run, should_stop=stop)))
 
@@ -148,6 +150,10 @@ class Nights:
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as db:
             return db.execute(query, parameters).fetchall()
+
+    def change(self, sql: str) -> None:
+        with closing(sqlite3.connect(self.database)) as db, db:
+            db.execute(sql)
 
     def count(self, what: str) -> int:
         return int(self.sql(f"SELECT count(*) FROM {what}")[0][0])

@@ -6,7 +6,10 @@ import io
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from pipeline.run.events import FileRead
+from pipeline.store import Store
 from tests.run.test_bad_input import pdf
 
 FILES = Path(__file__).resolve().parents[1] / "readers/files"
@@ -84,3 +87,56 @@ def test_a_locked_file_is_tried_again_where_there_are_passwords_and_any_file_by_
 
     monkeypatch.setattr("pipeline.readers.text.VERSION", "newer")
     assert [event.failure.error for event in nights.run().failures] == ["empty"]
+
+
+def record(nights):
+    found = nights.sql("SELECT e.path, e.quote, e.start_char FROM _evidence e JOIN _records r ON r.id = e.record")
+    return nights.sql("SELECT answer, state FROM _records"), found
+
+
+def standing(nights, file):
+    with Store.open(nights.database, write=False) as store:
+        (verdict,) = store.explain(str(file)).verdicts
+        return verdict.state, store.status()[0].done
+
+
+@pytest.mark.parametrize("how", [{}, {"no_text": True}])
+def test_a_text_that_comes_back_brings_its_record_back_and_asks_nothing(nights, how):
+    file = nights.write("z.docx", (FILES / "changes.docx").read_bytes())
+    nights.run(**how)
+    final = record(nights)
+    nights.run(changes="original", **how)
+    assert record(nights) != final
+
+    again = nights.run(**how)
+
+    assert (again.answered, again.recorded) == (0, 1)
+    assert record(nights) == final
+    assert nights.count("_history") == 2
+    assert standing(nights, file) == ("done", 1)
+    assert nights.run(**how).recorded == 0
+
+
+@pytest.mark.parametrize("how", [{}, {"no_text": True}])
+def test_a_document_that_reads_as_before_keeps_its_record(nights, how):
+    nights.write("z.docx", (FILES / "changes.docx").read_bytes())
+    nights.run(**how)
+    nights.change("UPDATE _documents SET reader_version = 'older'")
+
+    again = nights.run(**how)
+
+    assert len(again.all(FileRead)) == 1
+    assert (again.answered, again.recorded) == (0, 0)
+
+
+def test_a_record_of_another_text_is_due_until_it_is_made_again(nights):
+    file = nights.write("z.docx", (FILES / "changes.docx").read_bytes())
+    nights.run()
+    nights.run(changes="original")
+
+    planned = nights.run(dry_run=True)  # reads, and makes no record
+
+    assert (planned.plan().current, planned.plan().work) == (0, 0)
+    assert standing(nights, file) == ("changed", 0)
+    with Store.open(nights.database, write=False) as store:
+        assert store.explain(str(file)).verdicts[0].reason == "Changed since: text."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -42,11 +40,6 @@ def together(*files):
     return out.getvalue()
 
 
-def change(nights, sql):
-    with closing(sqlite3.connect(nights.database)) as db, db:
-        db.execute(sql)
-
-
 @needs_tesseract
 def test_a_mixed_document_is_read_page_by_page_and_never_again(nights):
     nights.write("mixed.pdf", together(pdf("The first page has a text."), scan("The second page is a scan"), scan()))
@@ -77,8 +70,8 @@ def test_a_mixed_document_is_read_page_by_page_and_never_again(nights):
 def test_what_was_read_before_is_not_read_again_when_the_document_is(nights):
     nights.write("photo.png", scan("A letter about the weather", kind="PNG"))
     nights.run(ocr="eng")
-    change(nights, "UPDATE _documents SET reader_version = 'older'")
-    change(nights, "UPDATE _ocr SET text = 'From the table', words = '[[0, 4, 1, 1, 2, 2, 0.9]]'")
+    nights.change("UPDATE _documents SET reader_version = 'older'")
+    nights.change("UPDATE _ocr SET text = 'From the table', words = '[[0, 4, 1, 1, 2, 2, 0.9]]'")
 
     again = nights.run(ocr="eng")
 
@@ -98,6 +91,18 @@ def test_other_settings_read_again_and_off_means_off(nights):
 
 
 @needs_tesseract
+def test_a_page_that_ocr_finds_blank_later_makes_the_record_complete(nights):
+    nights.write("mixed.pdf", together(pdf("The first page has a text."), scan()))
+    nights.run(ocr="off")
+    assert nights.sql("SELECT state FROM tone") == [("incomplete",)]
+
+    again = nights.run(ocr="eng")
+
+    assert (again.answered, again.recorded) == (0, 1)
+    assert nights.sql("SELECT state FROM tone") == [("complete",)]
+
+
+@needs_tesseract
 def test_languages_are_those_of_the_tasks_where_each_names_some_and_the_run_none(nights):
     nights.task("tone", options='ocr = "eng"\n')
     nights.task("mood", options='ocr = "tlh+eng"\n')
@@ -106,7 +111,7 @@ def test_languages_are_those_of_the_tasks_where_each_names_some_and_the_run_none
 
     [failed] = nights.run(tasks=("tone", "mood")).all(Failed)
     assert failed.failure.hint == "Install it: apt install tesseract-ocr-tlh"
-    change(nights, "DELETE FROM _failures")
+    nights.change("DELETE FROM _failures")
 
     for tasks, wanted, languages in ((("tone",), "auto", "eng"), (("mood",), "eng", "eng")):
         assert not nights.run(tasks=tasks, ocr=wanted).all(Failed)
@@ -126,7 +131,7 @@ def test_blank_pages_broken_pictures_and_missing_languages_are_failures_of_their
 
     assert errors == {"no_text", "broken"}
     nights.write("photo.png", scan("A letter", kind="PNG"))
-    change(nights, "DELETE FROM _failures")
+    nights.change("DELETE FROM _failures")
     hints = [event.failure.hint for event in nights.run(ocr="tlh").all(Failed)]
     assert "Install it: apt install tesseract-ocr-tlh" in hints
     assert nights.sql("SELECT count(*) FROM tone") == [(1,)]
