@@ -33,12 +33,12 @@ class Results(History):
         version = 1 if current is None else int(current[0]) + 1
         tables = plan(task, schema, self._names_of_others(task))
         with self._tables_may_change(task), self.atomic():
+            create_or_extend(self.db, tables)  # first: what goes to the history is read from all tables of the plan
             for table, column, kind in list(retyped(self.db, tables)):
                 lost = list(misfits(self.db, table.name, column, kind))
                 for root in sorted({self._root(tables, table, row_id) for row_id in lost}):
                     self._remember(run_id, task, tables, root, f"{table.name}.{column} is now {kind}")
                 retype(self.db, table.name, column, kind, lost)
-            create_or_extend(self.db, tables)
             self._do(
                 "INSERT INTO _tasks (name, version, schema, tables, recipe, saved) VALUES (?, ?, ?, ?, ?, ?)",
                 (task, version, text, clean(tables.to_json()), recipe_id, now()),

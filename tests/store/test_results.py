@@ -272,6 +272,27 @@ def test_a_changed_type_in_a_list_keeps_the_rows_below_it(store, begin):
     assert store._one("PRAGMA foreign_keys") == (1,)
 
 
+def test_a_column_may_change_its_type_while_a_list_joins_its_table(store, begin):
+    def schema(node, *more):
+        below = (Field("price", node), *more)
+        return Object((Field("total", node), Field("items", List(Object(below))), *more))
+
+    night = begin(schema=schema(Text()))
+    night.look({"/in/a": "a"})
+    night.record(night.read("a"), {"total": "much", "items": [{"price": "more"}]}, {})
+    more = Field("lines", List(Text()))
+    later = begin(schema=schema(Number(), more))
+    later.record(later.read("a"), {"total": 5, "items": [{"price": 2, "lines": ["x"]}], "lines": ["y"]}, {})
+
+    assert later.table("total") == [(5.0,)]
+    assert store._all("SELECT value FROM receipts_lines UNION ALL SELECT value FROM receipts_items_lines") == [
+        ("y",),
+        ("x",),
+    ]
+    assert history(store)[0][1]["total"] == "much"
+    assert history(store)[0][1]["items"][0]["price"] == "more"
+
+
 def test_a_number_that_becomes_text_is_kept_as_its_digits(store, begin):
     night = begin(schema=object_of(n=Number(integer=True)))
     night.look({"/in/a": "a"})
