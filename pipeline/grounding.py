@@ -21,7 +21,7 @@ from rapidfuzz import fuzz
 
 from pipeline.data import Chunk, Document, Evidence, Found, Page
 from pipeline.data import Place as NamedPlace
-from pipeline.finders import ValueType, find, normalise
+from pipeline.finders import Span, ValueType, find, normalise
 from pipeline.schema import List, Node, Number, Object, Text, fold
 
 _MOST_PLACES = 200  # of one value; more are counted but not weighed against each other
@@ -117,7 +117,7 @@ class _Source:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._spans: dict[ValueType, list[tuple[Place, str]]] = {}
+        self._spans: dict[ValueType, list[Span]] = {}
 
     @cached_property
     def folded(self) -> _Folding:
@@ -127,10 +127,10 @@ class _Source:
     def squeezed(self) -> _Folding:
         return self.folded.squeezed()
 
-    def spans(self, type: ValueType) -> list[tuple[Place, str]]:
-        """Places and normal forms of a type's values."""
+    def spans(self, type: ValueType) -> list[Span]:
+        """A type's values, with their normal forms."""
         if type not in self._spans:
-            self._spans[type] = [((span.start, span.end), span.value) for span in find(self.text, type)]
+            self._spans[type] = find(self.text, type)
         return self._spans[type]
 
 
@@ -150,7 +150,7 @@ def _locate(leaf: _Leaf, source: _Source, examples: str, pointed: bool) -> _Leaf
             found = Found.POINTED
     if not places and examples and _is_in_examples(leaf, _examples_source(examples)):
         found = Found.FROM_EXAMPLE
-    elif not places and isinstance(leaf.node, Text):
+    elif not places and isinstance(leaf.node, Text) and leaf.node.type == "text":
         found, places = _find_alike(leaf.written, source)
     leaf.found, leaf.places, leaf.count = found, places[:_MOST_PLACES], len(places)
     return leaf
@@ -163,7 +163,10 @@ def _is_in_examples(leaf: _Leaf, examples: _Source) -> bool:
 
 
 def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, list[Place]]:
-    """As it is written; else folded; else the same value in another writing; else letters and digits only."""
+    """As it is written; else folded; else what has a type in another writing, and a text by letters and digits only.
+
+    One character makes another amount or address: what has a type is never just like its place.
+    """
     places = [place for place in _all_places(value, source.text) if _is_aligned(source.text, place)]
     if places:
         return Found.EXACT, places
@@ -175,10 +178,9 @@ def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, lis
         places = [place for place in places if _is_aligned(source.text, place)]
         if places:
             return Found.FOLDED, places
-    if type != "text" and (normal := normalise(value, type)) is not None:
-        places = _without_inner([place for place, form in source.spans(type) if _same_form(type, form, normal.value)])
-        if places:
-            return Found.FOLDED, places
+    if type != "text":
+        places = _in_another_writing(value, type, source)
+        return (Found.FOLDED if places else Found.NOT_FOUND), places
     bare = _Folding.of(value).squeezed().text
     if len(bare) >= _FUZZY_SHORTEST:
         places = [source.squeezed.original(place) for place in _all_places(bare, source.squeezed.text)]
@@ -189,15 +191,30 @@ def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, lis
     return Found.NOT_FOUND, []
 
 
+def _in_another_writing(value: str, type: ValueType, source: _Source) -> list[Place]:
+    normal = normalise(value, type)
+    if normal is None:
+        return []
+    return _without_inner(
+        [
+            (span.start, span.end)
+            for span in source.spans(type)
+            if _same_form(type, span.value, normal.value)
+            and (None in (span.currency, normal.currency) or span.currency == normal.currency)
+        ]
+    )
+
+
 def _find_number(value: object, source: _Source) -> tuple[Found, list[Place]]:
     """Where the same number is written, whatever its marks: 1234.5 stands in 1.234,50."""
     written = f"{value:.15g}" if isinstance(value, float) else f"{value}"
     exact: list[Place] = []
     folded: list[Place] = []
     for type in ("number", "money"):
-        for place, form in source.spans(type):
-            if _same_form("number", form, written):
-                (exact if source.text[place[0] : place[1]] == written else folded).append(place)
+        for span in source.spans(type):
+            if _same_form("number", span.value, written):
+                found = exact if source.text[span.start : span.end] == written else folded
+                found.append((span.start, span.end))
         if exact:
             return Found.EXACT, exact
         if folded:
@@ -206,7 +223,7 @@ def _find_number(value: object, source: _Source) -> tuple[Found, list[Place]]:
 
 
 def _find_alike(value: str, source: _Source) -> tuple[Found, list[Place]]:
-    """The stretch that differs in a few characters, as an OCR slip or a model's own spelling does."""
+    """The stretch of a text that differs in a few characters, as an OCR slip or a model's own spelling does."""
     wanted, text = _Folding.of(value).text, source.folded.text
     if not _FUZZY_SHORTEST <= len(wanted) <= len(text) or len(wanted) * len(text) > _FUZZY_WORK:
         return Found.NOT_FOUND, []

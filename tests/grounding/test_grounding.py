@@ -126,6 +126,31 @@ def test_a_typed_value_is_found_in_another_writing(value, type, text, quote) -> 
 
 
 @pytest.mark.parametrize(
+    ("value", "type", "text"),
+    [
+        ("1,234.56", "money", "Total EUR 1,234.58"),
+        ("$5,000.00", "money", "Total €5,000.00"),
+        ("$5.00", "money", "Total €5.00"),
+        ("123,456.00", "money", "Total 12,345.600"),
+        ("2018-03-05", "date", "on 2018-03-06 at"),
+        ("1.11.2018", "date", "am 11.1.2018"),
+        ("1234567", "number", "1234568 pieces"),
+        ("DE89370400440532013000", "iban", "IBAN DE88 3704 0044 0532 0130 00."),
+        ("+44 20 7946 0018", "phone", "call +44 20 7946 0019"),
+        ("jane.doe@example.org", "email", "to jan.doe@example.org"),
+        ("https://example.org/one", "url", "at https://example.org/ones"),
+    ],
+)
+def test_a_typed_value_that_differs_in_a_character_or_its_currency_is_not_found(value, type, text) -> None:
+    assert ground_one(value, text, Text(type=type)) == Evidence("a", value, Found.NOT_FOUND)
+
+
+@pytest.mark.parametrize(("value", "text"), [("$5.00", "USD 5.00"), ("€5.00", "5,00"), ("5.0", "€5.00")])
+def test_the_currency_counts_where_both_name_one(value, text) -> None:
+    assert ground_one(value, text, Text(type="money")).found is Found.FOLDED
+
+
+@pytest.mark.parametrize(
     ("value", "text", "found", "quote"),
     [
         (60.3, "RM 60.30", Found.FOLDED, "60.30"),

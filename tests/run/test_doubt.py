@@ -73,6 +73,18 @@ def test_the_row_says_what_was_repaired_and_what_was_read_with_doubt(tmp_path):
     assert sorted(row.all_marks()) == ["shop: read with doubt", "total: repaired"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "value", "currency"),
+    [("Books 1,234.58", "1,234.56", 1234.56, None), ("Books €5.00", "$5.00", 5.0, "USD")],
+)
+def test_a_figure_that_the_document_does_not_hold_is_never_replaced_by_its_neighbour(
+    tmp_path, text, said, value, currency
+):
+    row = row_of(till(tmp_path), text, {"shop": "Books", "total": said})
+
+    assert (row.cells["total"], row.cells["total_text"], row.cells["total_currency"]) == (value, said, currency)
+
+
 def test_words_where_a_typed_value_should_be_are_kept_and_marked(tmp_path):
     row = row_of(till(tmp_path), "Books, a gift", {"shop": "Books", "total": "a gift"})
 
