@@ -90,7 +90,7 @@ class Reading(Part):
     def list_lengths(self, task: str, path: str, *, but: str) -> list[tuple[int, int]]:
         """The number of items in a list of the task's newest records, and the characters of their documents.
 
-        The document `but` is left out.
+        The document `but` is left out, and so are records that are not among the newest 500 or hold no such list.
         """
         if '"' in path:  # SQLite's paths cannot name such a field
             return []
@@ -101,6 +101,8 @@ class Reading(Part):
                 """SELECT json_array_length(r.answer, :path) AS number,
                           (SELECT max(p.end_char) FROM _pages p WHERE p.document = r.document)
                    FROM _records r WHERE r.task = :task AND r.document <> :but AND number IS NOT NULL
+                     AND r.id > coalesce((SELECT id FROM _records WHERE task = :task
+                                          ORDER BY id DESC LIMIT 1 OFFSET 500), 0)
                    ORDER BY r.id DESC LIMIT 100""",
                 {"task": task, "but": but, "path": f"${where}"},
             )
