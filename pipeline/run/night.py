@@ -104,6 +104,8 @@ class NightsEnd:
     def admits(self, task: str, work: Work) -> bool:
         """Whether this piece of work is for this night: within the number of documents and the share of each one."""
         most, share = self._night.max_documents, self._night.document_tokens
+        if most is None and share is None:
+            return True
         if most is not None and work.document not in self._documents and len(self._documents) >= most:
             self.reason = self.reason or f"{most:,} {'document is' if most == 1 else 'documents are'} enough for it"
             return False

@@ -194,6 +194,14 @@ def test_no_more_documents_are_begun_than_are_wanted_but_begun_ones_go_on():
     assert end() is Halt.NO  # nothing is cut off
 
 
+def test_a_night_without_such_limits_remembers_no_documents():
+    end, _ = an_end(Night())
+
+    assert all(end.admits("t", work(f"{i}", 0, 5)) for i in range(3))
+    assert not end._documents
+    assert not end._tokens
+
+
 def test_a_long_document_has_its_share_and_a_chunk_larger_than_it_is_not_stuck():
     end, _ = an_end(Night(document_tokens=10))
 
