@@ -2,7 +2,8 @@
 
 `first_run` is the run that first found the present bytes at the path. An attachment is a file with the path
 `<path of the mail>!/<number>` and the mail as its parent; where a mail is unchanged, its attachments count as seen with
-it, although nobody opened it.
+it, although nobody opened it. `gone` is 0 for what is there, 1 for what was not seen, and 2 for what left
+the file that held it: only reading that brings it back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.data import Changes
@@ -67,7 +68,7 @@ class Files(Part):
             return sha256
         row = self._one(
             """SELECT f.sha256 FROM _files outer_file JOIN _files f ON f.path = outer_file.path || ?
-               WHERE outer_file.sha256 = ? AND f.sha256 IS NOT NULL LIMIT 1""",
+               WHERE outer_file.sha256 = ? AND f.sha256 IS NOT NULL AND f.gone < 2 LIMIT 1""",
             (inner, sha256),
         )
         return None if row is None else str(row[0])
@@ -113,6 +114,24 @@ class Files(Part):
             with self.atomic():
                 self._save_batch(run_id, batch)
 
+    def save_attachments(self, run_id: int, path: str, rows: Sequence[FileRow]) -> None:
+        """These are the files that the one at `path` holds; others have left it."""
+        with self.atomic():
+            held = json.dumps([clean_path(row.path) for row in rows])
+            left = self._all(
+                """SELECT path FROM _files WHERE parent = ? AND gone < 2
+                   AND path NOT IN (SELECT value FROM json_each(?))""",
+                (clean_path(path), held),
+            )
+            self._leave([path for (path,) in left])
+            self.save_files(run_id, rows)
+
+    def _leave(self, paths: Sequence[str]) -> None:
+        """These have left the file that held them, with all that they hold."""
+        self._do(
+            BELOW + " UPDATE _files SET gone = 2 WHERE path IN (SELECT path FROM below)", {"paths": json.dumps(paths)}
+        )
+
     def _save_batch(self, run_id: int, batch: list[FileRow]) -> None:
         paths = [clean_path(row.path) for row in batch]
         old = dict(
@@ -147,10 +166,16 @@ class Files(Part):
         self._do(
             BELOW
             + """ UPDATE _files SET seen_run = :run, gone = 0
-                  WHERE path IN (SELECT path FROM below) AND parent IS NOT NULL""",
+                  WHERE path IN (SELECT path FROM below) AND parent IS NOT NULL AND gone < 2""",
             {"paths": json.dumps(same), "run": run_id},
         )
         readable = [(path, row) for path, row in zip(paths, batch, strict=True) if row.sha256 is not None]
+        changed = [path for path, row in readable if path in old and old[path] != row.sha256]
+        left = self._all(
+            "SELECT path FROM _files WHERE parent IN (SELECT value FROM json_each(?)) AND gone < 2",
+            (json.dumps(changed),),
+        )
+        self._leave([path for (path,) in left])
         self._do(
             """DELETE FROM _failures WHERE stage = 'read' AND document IS NULL AND work_key IS NULL
                AND subject IN (SELECT value FROM json_each(?))""",
@@ -217,9 +242,8 @@ class Files(Part):
                     "behind_attached": root + "!0",
                 },
             )
-        if count:
-            self._do("""
-                DELETE FROM _failures WHERE subject IN (SELECT path FROM _files WHERE gone = 1)
-                   OR (document IS NOT NULL AND document IN (SELECT sha256 FROM _files)
-                       AND document NOT IN (SELECT sha256 FROM _files WHERE gone = 0 AND sha256 IS NOT NULL))""")
+        self._do("""
+            DELETE FROM _failures WHERE subject IN (SELECT path FROM _files WHERE gone > 0)
+               OR (document IS NOT NULL AND document IN (SELECT sha256 FROM _files)
+                   AND document NOT IN (SELECT sha256 FROM _files WHERE gone = 0 AND sha256 IS NOT NULL))""")
         return count

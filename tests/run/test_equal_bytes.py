@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.run.events import FileRead
+from pipeline.store import Store
 from tests.run.test_changes import packed
 
 LETTER = "Dear Ana, the weather was fine."
@@ -101,3 +102,21 @@ def test_equal_bytes_in_an_archive_under_two_names_are_no_failure(nights):
 
     assert nights.run().failures == []
     assert quiet(nights)
+
+
+# --- files that hold others
+
+
+def test_what_left_an_archive_stays_gone(nights):
+    nights.write("box.zip", packed(a_txt="Letter A.", b_txt="Letter B.", c_zip=packed(d_txt="Letter D.")))
+    nights.run()
+    nights.write("box.zip", packed(a_txt="Letter A.", b_txt="Letter E."))
+    nights.run()
+    after = [("box.zip!/1", 0), ("box.zip!/2", 0), ("box.zip!/3!/1", 1)]
+    assert rows(nights) == after
+
+    assert quiet(nights)
+    assert rows(nights) == after
+    with Store.open(nights.database) as store:  # and it goes with the archive
+        store.purge(store.documents_at(str(nights.path / "docs/box.zip")))
+    assert nights.count("tone") == 0

@@ -63,7 +63,12 @@ def test_attachments_of_a_changed_or_gone_mail_are_gone_until_saved_again(store,
     night.look({"/in/m.eml": "mail", "/in/n.eml": "other"})
     store.save_files(night.run, [row("/in/m.eml!/1", "b", "/in/m.eml"), row("/in/n.eml!/1", "c", "/in/n.eml")])
 
-    assert begin().look({"/in/m.eml": "new mail"}) == 3
+    assert begin().look({"/in/m.eml": "new mail"}) == 2
+    assert store._all("SELECT path, gone FROM _files WHERE gone > 0 ORDER BY path") == [
+        ("/in/m.eml!/1", 2),
+        ("/in/n.eml", 1),
+        ("/in/n.eml!/1", 1),
+    ]
 
 
 def test_attachments_belong_to_the_tasks_of_their_mail_in_either_order(store, night, words):
