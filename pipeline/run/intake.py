@@ -233,7 +233,7 @@ class Intake:
             self._store.save_document(
                 self._run_id, dataclasses.replace(document, text="", pages=(), places=()) if holds_only else document
             )
-            self._store.save_attachments(self._run_id, place.path, rows)
+            self._store.save_attachments(self._run_id, document.sha256, place.path, rows)
         for row, attachment in zip(rows, document.attachments, strict=True):
             if row.sha256 is None or self._read_in_vain(row.path):
                 continue

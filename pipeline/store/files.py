@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.data import Changes
 from pipeline.store.connection import Part, clean_path
@@ -79,16 +79,19 @@ class Files(Part):
         return (path if parent is None else name for path, parent, name in rows)
 
     def has_unread_attachments(self, path: str, run_id: int, changes: Changes = "final") -> bool:
-        """Whether a file that this one holds was never read, or its tracked changes otherwise, and may be tried.
+        """Whether this file or one that it holds was never read, or its tracked changes otherwise, and may be tried; or
+        whether the ledger does not have what it holds under this path.
 
         New passwords alone are no reason: a mailbox would be read again every night for one locked file.
         """
         path = clean_path(path)
         row = self._one(
-            f"""SELECT 1 FROM _files f WHERE f.path >= :first AND f.path < :behind AND f.gone = 0
-                AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', :changes))
+            f"""SELECT 1 FROM _files f WHERE (f.path = :path OR (f.path >= :first AND f.path < :behind)) AND f.gone = 0
+                AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', :changes)
+                    AND d.attachments = (SELECT count(*) FROM _files c WHERE c.parent = f.path AND c.gone = 0))
                 AND NOT EXISTS (SELECT 1 FROM _failures x WHERE {READ_IN_VAIN}) LIMIT 1""",
             {
+                "path": path,
                 "first": path + "!/",
                 "behind": path + "!0",
                 "changes": changes,
@@ -114,17 +117,23 @@ class Files(Part):
             with self.atomic():
                 self._save_batch(run_id, batch)
 
-    def save_attachments(self, run_id: int, path: str, rows: Sequence[FileRow]) -> None:
-        """These are the files that the one at `path` holds; others have left it."""
+    def save_attachments(self, run_id: int, sha256: str, path: str, rows: Sequence[FileRow]) -> None:
+        """These are the files that the document at `path` holds, there and where else its bytes lie; others have left.
+
+        Call it after `save_document`.
+        """
+        equal = self._all("SELECT path FROM _files WHERE sha256 = ? AND gone = 0", (sha256,))
         with self.atomic():
-            held = json.dumps([clean_path(row.path) for row in rows])
-            left = self._all(
-                """SELECT path FROM _files WHERE parent = ? AND gone < 2
-                   AND path NOT IN (SELECT value FROM json_each(?))""",
-                (clean_path(path), held),
-            )
-            self._leave([path for (path,) in left])
-            self.save_files(run_id, rows)
+            self._do("UPDATE _documents SET attachments = ? WHERE sha256 = ?", (len(rows), sha256))
+            for place in {clean_path(path), *(other for (other,) in equal)}:
+                there = [replace(row, path=place + row.path[len(path) :], parent=place) for row in rows]
+                left = self._all(
+                    """SELECT path FROM _files WHERE parent = ? AND gone < 2
+                       AND path NOT IN (SELECT value FROM json_each(?))""",
+                    (place, json.dumps([row.path for row in there])),
+                )
+                self._leave([path for (path,) in left])
+                self.save_files(run_id, there)
 
     def _leave(self, paths: Sequence[str]) -> None:
         """These have left the file that held them, with all that they hold."""

@@ -266,6 +266,15 @@ def m010_stale(db: Database) -> None:
     db.execute("ALTER TABLE _records ADD COLUMN stale INTEGER NOT NULL DEFAULT 0")
 
 
+def m011_attachments(db: Database) -> None:
+    """How many files a document holds. -1 where the ledger knows of some: older versions lost or kept them wrongly, so
+    it is read again.
+    """
+    db.execute("ALTER TABLE _documents ADD COLUMN attachments INTEGER NOT NULL DEFAULT 0")
+    db.execute("""UPDATE _documents SET attachments = -1
+                  WHERE sha256 IN (SELECT sha256 FROM _files WHERE path IN (SELECT parent FROM _files))""")
+
+
 STEPS = (
     m001_runs_and_files,
     m002_documents_and_chunks,
@@ -277,6 +286,7 @@ STEPS = (
     m008_ocr,
     m009_changes,
     m010_stale,
+    m011_attachments,
 )
 migrations = Migrations("nightdesk")
 for _step in STEPS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.run import run
 from pipeline.run.events import FileRead
 from pipeline.store import Store
 from tests.run.test_changes import packed
@@ -120,3 +121,77 @@ def test_what_left_an_archive_stays_gone(nights):
     with Store.open(nights.database) as store:  # and it goes with the archive
         store.purge(store.documents_at(str(nights.path / "docs/box.zip")))
     assert nights.count("tone") == 0
+
+
+def test_what_an_archive_holds_moves_with_it(nights):
+    box = nights.write("box.zip", packed(a_txt="Letter A.", inner_zip=packed(b_txt="Letter B.")))
+    nights.run()
+    box.rename(box.with_name("chest.zip"))
+
+    again = nights.run()
+
+    assert again.answered == 0
+    assert rows(nights) == [("chest.zip!/1", 0), ("chest.zip!/2!/1", 0)]
+    assert quiet(nights)
+
+
+def test_what_an_archive_holds_stays_where_its_name_goes_to_a_newer_one(nights):
+    box = nights.write("box.zip", packed(a_txt="Letter A."))
+    nights.run()
+    box.rename(box.with_name("old.zip"))
+    nights.write("box.zip", packed(b_txt="Letter B."))
+
+    assert nights.run().answered == 1
+    assert rows(nights) == [("box.zip!/1", 0), ("old.zip!/1", 0)]
+    assert quiet(nights)
+
+
+def test_each_of_two_equal_archives_holds_its_files(nights):
+    one = nights.write("a.zip", packed(a_txt="Letter A.", b_txt="Letter B."))
+    nights.write("b.zip", one.read_bytes())
+    first = nights.run()
+    assert (first.looked.to_read, first.answered) == (1, 2)
+    assert quiet(nights)
+    one.unlink()
+
+    assert nights.run().answered == 0
+    assert rows(nights) == [("b.zip!/1", 0), ("b.zip!/2", 0)]
+    assert quiet(nights)
+
+
+def test_a_task_reads_the_files_in_an_archive_that_another_task_has_read(nights):
+    nights.task("other")
+    one, two = nights.write("one/box.zip", packed(a_txt="Letter A.")), nights.path / "elsewhere" / "box.zip"
+    two.parent.mkdir()
+    two.write_bytes(one.read_bytes())
+    nights.run()
+    [entry] = nights.job(["other"]).tasks
+    job = nights.job().model_copy(update={"tasks": (entry.model_copy(update={"inputs": (two.parent,)}),)})
+
+    list(run(job))
+
+    assert nights.sql("SELECT file, gone FROM other") == [(f"{two}!/1", 0)]
+
+
+def test_what_left_an_archive_comes_back_with_it(nights):
+    whole = packed(a_txt="Letter A.", b_txt="Letter B.")
+    for content in (whole, packed(a_txt="Letter A."), whole):
+        nights.write("box.zip", content)
+        last = nights.run()
+
+    assert last.answered == 0
+    assert rows(nights) == [("box.zip!/1", 0), ("box.zip!/2", 0)]
+    assert quiet(nights)
+
+
+def test_an_archive_that_takes_the_bytes_of_another_holds_its_files(nights):
+    nights.write("a.zip", packed(a_txt="Letter A."))
+    other = nights.write("b.zip", packed(b_txt="Letter B."))
+    nights.run()
+    nights.write("a.zip", other.read_bytes())
+    nights.run()
+
+    assert rows(nights) == [("a.zip!/1", 0)]
+    paths = nights.sql("SELECT count(DISTINCT sha256), sum(gone > 0) FROM _files WHERE parent IS NOT NULL")
+    assert paths == [(1, 0)]
+    assert quiet(nights)
