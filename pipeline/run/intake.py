@@ -26,7 +26,7 @@ from pipeline.run.events import Event, Failed, FileRead, Looked
 from pipeline.run.nesting import Place
 from pipeline.run.scans import Scan, Scans
 from pipeline.run.texts import Texts
-from pipeline.store import FileRow, Store
+from pipeline.store import FileRow, ReadAs, Store
 from pipeline.supervise import Worker, map_ordered
 
 CHUNKING = "1"  # goes up when the same document would be cut elsewhere
@@ -91,7 +91,7 @@ class Intake:
                 for name, sha256 in ((_absolute(path), row.sha256) for path, row in zip(batch, rows, strict=True)):
                     if sha256 is None or self._read_in_vain(name):
                         continue
-                    if self._must_read(name, sha256):
+                    if not self._is_read(name):
                         names = unread.setdefault(sha256, [])
                         if _reader(name) not in map(_reader, names):
                             names.append(name)
@@ -143,12 +143,16 @@ class Intake:
             failure = Failure(name, "read", "unreadable", message, hint)
             return False, FileRow(name, None, path.name, 0, 0, None), failure
 
-    def _must_read(self, path: str, sha256: str) -> bool:
-        """Whether the bytes were not read as they would be now, under whatever name."""
-        if self._store.has_unread_attachments(path, self._run_id, self._options.changes):
-            return True
-        return not (
-            self._store.has_document(sha256, self._readers, self._options.changes) and self._scans.is_current(sha256)
+    def _is_read(self, path: str) -> bool:
+        """Whether its bytes and what they hold were read as they would be now, under whatever name."""
+        return all(map(self._is_current, self._store.read_as(path, self._run_id)))
+
+    def _is_current(self, was: ReadAs) -> bool:
+        return (
+            was.reader_version in self._readers
+            and was.changes in ("", self._options.changes)
+            and was.whole
+            and not (was.scanned and not self._scans.is_current(was.sha256))
         )
 
     def _read_in_vain(self, path: str) -> bool:
@@ -242,7 +246,7 @@ class Intake:
                 within = place.inner(row.path)
                 inner = reader.ask(request)
             except NightdeskError as error:
-                if not self._store.has_document(row.sha256, self._readers, self._options.changes):
+                if not self._is_read(row.path):
                     yield self._fail_reading(row.path, error, row.sha256)
             else:
                 yield from self._take(inner, within, request, reader)

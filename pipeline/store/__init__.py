@@ -30,7 +30,7 @@ from pipeline.store.connection import connect
 from pipeline.store.documents import MAX_TRIES, Documents, as_kept
 from pipeline.store.driver import files_of
 from pipeline.store.failures import Failed, Failures
-from pipeline.store.files import FileRow, Files
+from pipeline.store.files import FileRow, Files, ReadAs
 from pipeline.store.lock import Lock
 from pipeline.store.migrations import migrate, require_current
 from pipeline.store.ocr import Ocr, OcrPage
@@ -54,6 +54,7 @@ __all__ = [
     "Normalised",
     "OcrPage",
     "Purged",
+    "ReadAs",
     "RunEnd",
     "RunInfo",
     "Store",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.data import Changes, Chunk, Document, Page, Place, Word, fingerprint
+from pipeline.data import Chunk, Document, Page, Place, Word, fingerprint
 from pipeline.store.connection import PAGE, Part, as_json, clean, now
 
 LIVE = """EXISTS (SELECT 1 FROM _files f CROSS JOIN _inputs i ON i.file = f.id
@@ -95,13 +95,6 @@ class Documents(Part):
             and bool(cut)
             and all(fingerprint(text[start:end]) == text_hash for start, end, text_hash in cut)
         )
-
-    def has_document(self, sha256: str, readers: Collection[str], changes: Changes = "final") -> bool:
-        """Whether these bytes were read by one of these versions of readers, and tracked changes in them like this."""
-        row = self._one(
-            "SELECT reader_version FROM _documents WHERE sha256 = ? AND changes IN ('', ?)", (sha256, changes)
-        )
-        return row is not None and row[0] in readers
 
     def reader_version(self, sha256: str) -> str | None:
         """By which reader, in which version, these bytes were read; None where they were not."""

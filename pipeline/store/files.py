@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.data import Changes
 from pipeline.store.connection import Part, clean_path
 from pipeline.store.documents import MAX_TRIES
 from pipeline.store.failures import READ_IN_VAIN
@@ -32,6 +31,17 @@ class FileRow:
     size: int
     mtime_ns: int
     sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAs:
+    """How the bytes of a file were read: by which version of which reader (None: never), and their tracked changes."""
+
+    sha256: str
+    reader_version: str | None
+    changes: str
+    whole: bool  # the ledger has all files that it holds
+    scanned: bool  # OCR may have to do with it
 
 
 def _batches(rows: Iterable[FileRow]) -> Iterator[list[FileRow]]:
@@ -78,29 +88,24 @@ class Files(Part):
         rows = self._all("SELECT path, parent, name FROM _files WHERE sha256 = ? AND gone = 0", (sha256,))
         return (path if parent is None else name for path, parent, name in rows)
 
-    def has_unread_attachments(self, path: str, run_id: int, changes: Changes = "final") -> bool:
-        """Whether this file or one that it holds was never read, or its tracked changes otherwise, and may be tried; or
-        whether the ledger does not have what it holds under this path.
+    def read_as(self, path: str, run_id: int) -> Iterator[ReadAs]:
+        """How this file was read, and what it holds at any depth, without what was read in vain and what lies in that.
 
-        New passwords alone are no reason: a mailbox would be read again every night for one locked file.
+        New passwords alone are no reason to read what a file holds again: a mailbox would be read every night for one
+        locked file. The caller writes nothing before the last.
         """
-        path = clean_path(path)
-        row = self._one(
-            f"""SELECT 1 FROM _files f WHERE (f.path = :path OR (f.path >= :first AND f.path < :behind)) AND f.gone = 0
-                AND NOT EXISTS (SELECT 1 FROM _documents d WHERE d.sha256 = f.sha256 AND d.changes IN ('', :changes)
-                    AND d.attachments = (SELECT count(*) FROM _files c WHERE c.parent = f.path AND c.gone = 0))
-                AND NOT EXISTS (SELECT 1 FROM _failures x WHERE {READ_IN_VAIN}) LIMIT 1""",
-            {
-                "path": path,
-                "first": path + "!/",
-                "behind": path + "!0",
-                "changes": changes,
-                "run": run_id,
-                "passwords": False,
-                "tries": MAX_TRIES,
-            },
+        rows = self.db.conn.execute(
+            f"""WITH RECURSIVE held(path, sha256) AS (
+                    SELECT path, sha256 FROM _files WHERE path = :path
+                    UNION ALL SELECT f.path, f.sha256 FROM held CROSS JOIN _files f ON f.parent = held.path
+                    WHERE f.gone = 0 AND NOT EXISTS (SELECT 1 FROM _failures x WHERE {READ_IN_VAIN}))
+                SELECT held.sha256, d.reader_version, d.changes,
+                    d.attachments = (SELECT count(*) FROM _files c WHERE c.parent = held.path AND c.gone = 0),
+                    d.ocr <> '' OR EXISTS (SELECT 1 FROM _pages p WHERE p.document = d.sha256 AND p.note IS NOT NULL)
+                FROM held LEFT JOIN _documents d ON d.sha256 = held.sha256""",
+            {"path": clean_path(path), "run": run_id, "passwords": False, "tries": MAX_TRIES},
         )
-        return row is not None
+        return (ReadAs(*row) for row in rows)
 
     def doubt_file(self, path: str) -> None:
         """Its bytes are not those that were noted, although size and time are: the next look opens it."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pipeline.run import run
-from pipeline.run.events import FileRead
+from pipeline.run.events import FileRead, PageDone
 from pipeline.store import Store
 from tests.run.test_changes import packed
+from tests.run.test_scans import needs_tesseract, scan
 
 LETTER = "Dear Ana, the weather was fine."
 
@@ -195,3 +196,30 @@ def test_an_archive_that_takes_the_bytes_of_another_holds_its_files(nights):
     paths = nights.sql("SELECT count(DISTINCT sha256), sum(gone > 0) FROM _files WHERE parent IS NOT NULL")
     assert paths == [(1, 0)]
     assert quiet(nights)
+
+
+# --- other readers
+
+
+@pytest.mark.parametrize("where", ["box.zip", "outer.zip"])
+def test_a_file_in_an_archive_is_read_again_by_a_newer_reader(nights, monkeypatch, where):
+    box = packed(a_txt="Letter A.", empty_txt=b"")
+    nights.write(where, box if where == "box.zip" else packed(box_zip=box))
+    nights.run()
+    nights.run()
+    monkeypatch.setattr("pipeline.readers.text.VERSION", "newer")
+
+    assert read(nights.run()) == [where]
+    assert nights.sql("SELECT reader_version FROM _documents WHERE reader = 'text'") == [("text newer",)]
+    assert quiet(nights)
+
+
+@needs_tesseract
+def test_a_scan_in_an_archive_is_read_again_under_other_settings(nights):
+    nights.write("box.zip", packed(photo_png=scan("A letter about the weather", kind="PNG"), a_txt="Letter A."))
+    nights.run(ocr="off")
+    assert nights.count("tone") == 1
+
+    assert len(nights.run(ocr="eng").all(PageDone)) == 1
+    assert nights.count("tone") == 2
+    assert not nights.run(ocr="eng").all(FileRead)

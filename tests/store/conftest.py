@@ -93,7 +93,7 @@ class Night:
         """The whole night."""
         self.look(files)
         for content in dict.fromkeys(files.values()):
-            if not self.store.has_document(sha(content), {"1"}):
+            if self.store.reader_version(sha(content)) != "1":
                 self.read(content)
         for work in self.store.pending(self.task, self.recipe):
             self.answer(work)
