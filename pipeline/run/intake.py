@@ -92,6 +92,8 @@ class Intake:
                     if sha256 is None or self._read_in_vain(name):
                         continue
                     if not self._is_read(name):
+                        if self._failed_alike(name, sha256):
+                            continue
                         names = unread.setdefault(sha256, [])
                         if _reader(name) not in map(_reader, names):
                             names.append(name)
@@ -157,6 +159,11 @@ class Intake:
 
     def _read_in_vain(self, path: str) -> bool:
         return self._store.read_in_vain(path, self._run_id, passwords=bool(self._options.passwords))
+
+    def _failed_alike(self, path: str, sha256: str) -> bool:
+        """Whether the same reader has read these bytes in vain under another name."""
+        alike = (name for name in self._store.names(sha256) if name != path and _reader(name) == _reader(path))
+        return any(map(self._read_in_vain, alike))
 
     def _read_all(self, files: Sequence[Sequence[str]]) -> Iterator[Event]:
         """Read files, each given as the paths of equal bytes, in worker processes with limits, in order.
