@@ -24,7 +24,7 @@ from pipeline.readers.packages import Package, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".fodp", ".fods", ".fodt", ".odp", ".ods", ".odt", ".otp", ".ots", ".ott")
-VERSION = f"6 ({packages.VERSION})"
+VERSION = f"7 ({packages.VERSION})"
 
 _ROOT = re.compile(rb"<(?:\w+:)?document[\s>]")
 _GONE = frozenset(
@@ -48,6 +48,8 @@ _GONE = frozenset(
         "index-title-template",
     )
 )
+_TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+_FIELDS = frozenset((f"{{{_TEXT}}}creator", f"{{{_TEXT}}}date", f"{{{_TEXT}}}title"))
 _KINDS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _LENGTH = re.compile(r"(-?[\d.]{1,10})(cm|mm|in|pt|pc|px)")
 _POINTS = {"cm": 28.35, "mm": 2.835, "in": 72.0, "pt": 1.0, "pc": 12.0, "px": 0.75}
@@ -158,7 +160,7 @@ class _Document:
 
     def slide(self, page: etree._Element) -> str:
         """The title, the boxes from top to bottom, the notes."""
-        shapes = [one for one in page if local(one) not in _GONE]
+        shapes = [one for one in page if not _is_gone(one)]
         shapes.sort(key=lambda one: (_get(one, "class") != "title", *_place(one)))
         pieces = ["\n".join(self._flat([shape])) for shape in shapes if _get(shape, "class") not in _FURNITURE]
         notes = [line for one in page if local(one) == "notes" for line in self._notes(one)]
@@ -240,7 +242,7 @@ class _Document:
             elif name == "change":  # of whole paragraphs or tables
                 text = self._deletion(_get(element, "change-id"))
                 self._lines.extend([text] if text else ())
-            elif not self._begins_or_ends(element) and name not in _GONE:
+            elif not self._begins_or_ends(element) and not _is_gone(element):
                 self._blocks(element, list_style, depth)
 
     def _paragraph(self, element: etree._Element) -> None:
@@ -314,7 +316,7 @@ class _Document:
                 yield self._change(), self._beside(one) if self._is_read() else ""
             elif (
                 not self._begins_or_ends(one)
-                and name not in _GONE
+                and not _is_gone(one)
                 and self._property(_get(one, "style-name"), "display", "text") != "none"
             ):
                 yield from self._inline(one)
@@ -396,6 +398,11 @@ class _Document:
                         return found
             style = _get(element, "parent-style-name")
         return ""
+
+
+def _is_gone(element: etree._Element) -> bool:
+    """Whether nothing in the element is read: a comment's `dc:date` is not, a field `text:date` is."""
+    return local(element) in _GONE and element.tag not in _FIELDS
 
 
 def _within(parent: etree._Element, *names: str) -> Iterator[etree._Element]:

@@ -94,6 +94,16 @@ def test_notes_comments_and_boxes_stand_behind_their_paragraph(make_odf):
     assert text(make_odf("text", p(words) + p("Next"))) == ("Total[1]\n[1] no tax\n[Comment by Ana: check]\nBox\nNext")
 
 
+def test_fields_are_read_as_they_are_shown_and_titles_of_pictures_are_not(make_odf):
+    picture = "<draw:frame><svg:title>Logo</svg:title><svg:desc>A logo</svg:desc></draw:frame>"
+    words = (
+        f"Lisbon, <text:date>3 May 2025</text:date>: <text:title>Lease</text:title> "
+        f"by <text:creator>Ana</text:creator>{picture} <text:ruby-text>gloss</text:ruby-text>end"
+    )
+
+    assert text(make_odf("text", p(words))) == "Lisbon, 3 May 2025: Lease by Ana end"
+
+
 def test_headers_and_footers_are_read_once(make_odf):
     around = f"<style:header>{p('ACME')}</style:header><style:footer>{p('end')}</style:footer>"
     master = f"<style:master-page>{around}</style:master-page>"
