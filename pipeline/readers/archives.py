@@ -26,7 +26,7 @@ from pipeline.readers import PageText, Reading, ReadOptions, extras, packages
 from pipeline.readers.cleaning import clean
 
 SUFFIXES = (".7z", ".bz2", ".gz", ".tar", ".tbz2", ".tgz", ".txz", ".xz", ".zip")
-VERSION = f"2 ({extras.installed('py7zr')})"
+VERSION = f"3 ({extras.installed('py7zr')})"
 
 _MOST_MEMBERS = 10_000
 _MOST_BYTES = 256 << 20  # unpacked
@@ -164,6 +164,9 @@ def _tar(content: bytes, budget: _Budget) -> Iterator[Attachment]:
                 file = archive.extractfile(info)
                 if file is not None:
                     yield Attachment(_name(info.name), budget.take(file))
+        following = content[archive.offset : archive.offset + tarfile.BLOCKSIZE]
+        if not following or following.strip(b"\0"):  # tarfile ends at any bad header as if it were the end
+            raise packages.broken(budget.name, "it is cut, or a header in it is wrong")
 
 
 class _Member:

@@ -138,3 +138,21 @@ def test_a_cut_archive_is_broken(name, valid_files):
     content = valid_files["." + name.partition(".")[2]]
 
     assert refused(content[: len(content) // 2 if name != "a.tar" else 515], name).code == "broken"
+
+
+def test_a_tar_that_is_cut_or_damaged_behind_its_first_file_is_broken(make_tar):
+    content = make_tar(dict.fromkeys(("a.txt", "b.txt", "c.txt"), b"x" * 600))
+    second = 512 + 1024
+    flipped = bytearray(content)
+    flipped[second] ^= 1
+
+    assert len(members(content, "a.tar")) == 3
+    assert refused(bytes(flipped), "a.tar").code == "broken"
+    assert refused(content[: second + 100], "a.tar").code == "broken"
+    assert refused(content[:second], "a.tar").code == "broken"
+
+
+def test_a_tar_that_ends_in_one_block_of_zeros_is_read(make_tar):
+    content = make_tar({"a.txt": b"x", "b.txt": b"y"})
+
+    assert len(members(content[: 4 * 512 + 512], "a.tar")) == 2
