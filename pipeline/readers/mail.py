@@ -27,7 +27,7 @@ from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import binary_format, has_headers
 
 SUFFIXES = (".eml",)
-VERSION = f"2 (html {html.VERSION})"
+VERSION = f"3 (html {html.VERSION})"
 
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,75})(?:\*[^?\s]{0,75})?\?([bBqQ])\?([^?]*)\?=")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
@@ -48,6 +48,7 @@ class _Flat(Compat32):
         if name.lower() in {"content-type", "content-disposition"}:
             value = value[:_LONGEST_CONTENT_TYPE]  # the parser's time is square in it
         if name.lower() == "content-type":
+            value = value.lstrip(" \t\r\n")  # a folded header may begin with the line end
             value = re.sub(r"(?i)^message/(?:rfc822|global)\b", _MAIL_WITHIN, value)
             value = re.sub(r"(?i)^message/[\w.+-]+", "text/plain", value)
             value = re.sub(r"(?i)^multipart/digest\b", "multipart/mixed", value)

@@ -110,6 +110,18 @@ def test_a_mail_within_a_mail_is_an_attachment_byte_for_byte():
     assert [(one.name, one.content) for one in document.attachments] == [("attachment.eml", inner)]
 
 
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\n\t", b"  ", b""])
+def test_a_mail_within_a_mail_is_known_however_its_header_is_folded(fold):
+    inner = b"From: c@example.org\r\nSubject: inner\r\n\r\nDeep"
+
+    document = read(
+        multipart(b"Content-Type: text/plain\r\n\r\nsee", b"Content-Type:" + fold + b"message/rfc822\r\n\r\n" + inner)
+    )
+
+    assert "Deep" not in document.text
+    assert [(one.name, one.content) for one in document.attachments] == [("attachment.eml", inner)]
+
+
 def test_pictures_of_the_body_and_signatures_are_no_documents():
     document = read(
         multipart(
