@@ -14,6 +14,7 @@ import binascii
 import email.parser
 import mimetypes
 import re
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
@@ -27,7 +28,7 @@ from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import binary_format, has_headers
 
 SUFFIXES = (".eml",)
-VERSION = f"3 (html {html.VERSION})"
+VERSION = f"4 (html {html.VERSION})"
 
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,75})(?:\*[^?\s]{0,75})?\?([bBqQ])\?([^?]*)\?=")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
@@ -37,6 +38,7 @@ _LONGEST_CONTENT_TYPE = 10_000
 _MAIL_WITHIN = "application/x-mail-within"
 _BODIES = frozenset(("text/enriched", "text/html", "text/markdown", "text/plain", "text/rfc822-headers"))
 _SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
+_DRAWN = re.compile(rb"cid:([^\s\"'<>()]+)", re.I)
 _SUFFIX_OF_TYPE = mimetypes.MimeTypes(filenames=())  # without the tables of this machine
 
 
@@ -90,7 +92,7 @@ def read(content: bytes, name: str, options: ReadOptions) -> Reading:  # noqa: A
         return parts[-1]
 
     mail = email.parser.BytesParser(part, policy=_FLAT).parsebytes(_bytes(content))
-    found = _collect(mail, name)
+    found = _collect(mail, name, _drawn(mail))
     body = "\n\n".join(piece for piece in found.texts if piece.strip())
     return Reading((quoting.page("\n".join(_headers(mail)), body),), tuple(found.attachments))
 
@@ -140,11 +142,23 @@ def _word(way: str, text: str) -> bytes:
         return b"=?b?" + content + b"?="
 
 
-def _collect(part: Message, whole: str) -> _Found:
+def _drawn(mail: Message) -> frozenset[bytes]:
+    """The Content-IDs that HTML parts refer to (RFC 2392), as they are written there and as they are meant."""
+    bodies = [one.get_payload(decode=True) for one in mail.walk() if one.get_content_type() == "text/html"]
+    written = {identity for body in bodies if isinstance(body, bytes) for identity in _DRAWN.findall(body)}
+    return frozenset(written | {*map(urllib.parse.unquote_to_bytes, written)})
+
+
+def _is_drawn(part: Message, drawn: frozenset[bytes]) -> bool:
+    identity = str(part.get("Content-ID", "")).strip(" \t\r\n<>")
+    return identity.encode("utf-8", "surrogateescape") in drawn
+
+
+def _collect(part: Message, whole: str, drawn: frozenset[bytes]) -> _Found:
     kind = part.get_content_type()
     if part.is_multipart():
         parts = [child for child in part.get_payload() if isinstance(child, Message)]
-        children = [_collect(child, whole) for child in parts]
+        children = [_collect(child, whole, drawn) for child in parts]
         found = _Found(attachments=[one for child in children for one in child.attachments])
         if kind == "multipart/alternative":
             found.texts = _best(parts, children)
@@ -153,7 +167,7 @@ def _collect(part: Message, whole: str) -> _Found:
         return found
     name = _decoded(part.get_filename() or "")
     attached = part.get_content_disposition() == "attachment"
-    if kind in _SIGNATURES or (kind.startswith("image/") and part.get("Content-ID") and not attached):
+    if kind in _SIGNATURES or (kind.startswith("image/") and not attached and _is_drawn(part, drawn)):
         return _Found()
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):

@@ -135,6 +135,31 @@ def test_pictures_of_the_body_and_signatures_are_no_documents():
     assert document.attachments == ()
 
 
+@pytest.mark.parametrize(
+    ("body", "identity", "drawn"),
+    [
+        (b"Content-Type: text/plain\r\n\r\nsee cid:abc@x", b"<abc@x>", False),
+        (b"Content-Type: text/html\r\n\r\n<p>See the picture.</p>", b"<abc@x>", False),
+        (b"Content-Type: text/html\r\n\r\n<img src='cid:abc@xyz'>", b"<abc@x>", False),
+        (b"Content-Type: text/html\r\n\r\n<img src='CID:abc@x'>", b"<abc@x>", True),
+        (b"Content-Type: text/html\r\n\r\n<img src=cid:a%25b%40x>", b" <a%b@x>", True),
+        (
+            b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            b'<img src=3D"cid:ab=\r\nc@x">',
+            b"\r\n <abc@x>",
+            True,
+        ),
+        (b"Content-Type: text/html\r\n\r\n<img src='cid:'>", b"<>", False),
+    ],
+)
+def test_a_picture_is_left_out_only_where_an_html_body_draws_it(body, identity, drawn):
+    picture = b"Content-Type: image/jpeg; name=IMG_1.jpg\r\nContent-Disposition: inline\r\nContent-ID:" + identity
+
+    document = read(multipart(body, picture + b"\r\n\r\njpeg"))
+
+    assert [one.name for one in document.attachments] == ([] if drawn else ["IMG_1.jpg"])
+
+
 def test_a_mail_with_nothing_but_an_attachment_is_a_document():
     mail = b"Content-Type: application/pdf; name=a.pdf\r\n\r\n%PDF"
 
