@@ -21,9 +21,8 @@ from pipeline.models.gguf_types import FILE_TYPES
 Kind = Literal["model", "vocabulary", "adapter", "mmproj", "other"]
 
 _SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
-
-
 _LARGEST_VOCABULARY = 1 << 28  # bytes; real ones take a few million
+_MOST_LAYERS = 512  # LLAMA_MAX_LAYERS of llama.cpp's llama-hparams.h; it asserts that there are 1 to so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,11 @@ def _header(path: Path, parts: list[Part]) -> Header:
         value = data.get(f"{architecture}.{key}")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
-    kv = data.get(f"{architecture}.attention.head_count_kv")
+    layers, kv = number("block_count"), data.get(f"{architecture}.attention.head_count_kv")
+    if layers is not None and not 1 <= layers <= _MOST_LAYERS:
+        raise _damaged(path, f"it has {layers:,} layers, and llama.cpp takes 1 to {_MOST_LAYERS}")
+    if isinstance(kv, tuple) and any(type(count) is not int or count < 0 for count in kv):
+        raise _damaged(path, f"{architecture}.attention.head_count_kv is no list of whole numbers")
     heads, embedding = number("attention.head_count"), number("embedding_length")
     default_length = embedding // heads if heads and embedding else None
     template = data.get("tokenizer.chat_template")
@@ -190,7 +193,7 @@ def _header(path: Path, parts: list[Part]) -> Header:
         size=sum(part.size for part in parts),
         tensor_bytes=sum(part.tensor_bytes for part in parts),
         files=(path, *_other_parts(path, first)),
-        block_count=number("block_count"),
+        block_count=layers,
         context_length=number("context_length"),
         embedding_length=embedding,
         heads=heads,
@@ -203,6 +206,13 @@ def _header(path: Path, parts: list[Part]) -> Header:
         long_rope=any(part.long_rope for part in parts),
         chat_template=template if isinstance(template, str) and template.strip() else None,
         metadata=data,
+    )
+
+
+def _damaged(path: Path, why: str) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is a damaged GGUF file: {why}.",
+        hint="Copy or download the file again and compare its sha256, or take another conversion.",
     )
 
 

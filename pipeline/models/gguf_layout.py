@@ -227,6 +227,8 @@ def _tensor(reader: _Reader, part: Part) -> tuple[int, int]:
     if not 1 <= dimensions <= 4:
         raise reader.broken(f"a tensor of {dimensions} dimensions")
     shape = [reader.number("Q") for _ in range(dimensions)]
+    if not all(0 < side < 1 << 63 for side in shape):  # ggml counts in int64, and asserts on some that hold a 0
+        raise reader.broken(f"a tensor of shape {shape}")
     kind = reader.number("I")
     offset = reader.number("Q")
     if kind not in TENSOR_TYPES:

@@ -98,8 +98,8 @@ def cell_bytes(header: Header, kv_type: str) -> float:
         latent, rotary = number("attention.kv_lora_rank"), number("rope.dimension_count")
         return layers * (header.key_length or latent + rotary) * KV_BYTES[kv_type]
     heads = header.head_count_kv if header.head_count_kv is not None else header.heads or 1
-    by_layer = list(heads) if isinstance(heads, tuple) else [heads] * layers
-    by_layer = by_layer[: layers - number("attention.shared_kv_layers")]
+    by_layer = _per_layer(heads, layers) if isinstance(heads, tuple) else [heads] * layers
+    by_layer = by_layer[: max(0, layers - number("attention.shared_kv_layers"))]
     width = (header.key_length or 0) + (header.value_length or 0)
     narrow = number("attention.key_length_swa") + number("attention.value_length_swa")
     slides = _sliding(header, layers)
@@ -143,8 +143,8 @@ def _recurrent(header: Header, layers: int) -> list[bool]:
         return [True] * layers
     if isinstance(heads, tuple):
         feeds = header.metadata.get(f"{header.architecture}.feed_forward_length")
-        fed = feeds if header.architecture.startswith("nemotron") and isinstance(feeds, tuple) else (0,) * layers
-        return [count == 0 and not fed[layer] for layer, count in enumerate(heads[:layers])]
+        fed = _per_layer(feeds, layers) if header.architecture.startswith("nemotron") else [0] * layers
+        return [count == 0 and not feed for count, feed in zip(_per_layer(heads, layers), fed, strict=True)]
     if header.architecture.startswith(("mamba", "rwkv", "arwkv")):
         return [True] * layers
     every = _Numbers(header)("full_attention_interval") or _FULL_ATTENTION_INTERVAL
@@ -153,9 +153,13 @@ def _recurrent(header: Header, layers: int) -> list[bool]:
 
 def _sliding(header: Header, layers: int) -> list[bool]:
     pattern = header.metadata.get(f"{header.architecture}.attention.sliding_window_pattern")
-    if isinstance(pattern, tuple):
-        return [bool(each) for each in pattern[:layers]] + [False] * (layers - len(pattern))
-    return [False] * layers
+    return [bool(each) for each in _per_layer(pattern, layers)]
+
+
+def _per_layer(values: object, layers: int) -> list[int]:
+    """A list of the file as long as there are layers, whatever the file holds: 0 where it says nothing."""
+    known = values[:layers] if isinstance(values, tuple) else ()
+    return [each if isinstance(each, int) else 0 for each in known] + [0] * (layers - len(known))
 
 
 def _compute(header: Header, cells: int, ubatch: int, outputs: int, *, scores: bool = False) -> int:

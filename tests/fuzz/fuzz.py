@@ -16,8 +16,10 @@ import atheris
 
 with atheris.instrument_imports(include=["pipeline"]):
     from pipeline import readers
+    from pipeline.engines.sizes import Sizes
     from pipeline.errors import ModelFileError, ReadError, SchemaError, UserError
     from pipeline.models.gguf import check_model
+    from pipeline.models.memory import estimate
     from pipeline.prompting import load_task
     from pipeline.schema import TaskSchema
 
@@ -58,13 +60,14 @@ def schema(data: bytes) -> None:
 
 
 def gguf(data: bytes) -> None:
-    """The header of a model file."""
+    """The header of a model file; of one that is taken the memory can be reckoned."""
     file = _FOLDER / "fuzz.gguf"
     file.write_bytes(data)
     try:
-        check_model(file)
+        header = check_model(file)
     except ModelFileError:
         return
+    estimate(header, Sizes(1024, 4, 512, 8, 512, 1))
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"read": read, "task": task, "schema": schema, "gguf": gguf}

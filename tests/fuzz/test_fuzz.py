@@ -44,8 +44,20 @@ def seeds(target: str) -> list[bytes]:
         string("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + string("a") + string("b"),
     ]
     tensor = string("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, 2, 0, 0)
+    numbers = {"block_count": 2, "embedding_length": 8, "attention.head_count": 2, "attention.shared_kv_layers": 1}
+    lists = {
+        "attention.head_count_kv": (0, 2),
+        "feed_forward_length": (9, 0),
+        "attention.sliding_window_pattern": (1, 0),
+    }
+    layers = [string("general.architecture") + struct.pack("<I", 8) + string("nemotron")]
+    layers += [string(f"nemotron.{key}") + struct.pack("<II", 4, value) for key, value in numbers.items()]
+    layers += [string(f"nemotron.{key}") + struct.pack("<IIQ2i", 9, 5, 2, *values) for key, values in lists.items()]
+    layers += [string("nemotron.ssm.inner_size") + struct.pack("<II", 4, 8)]
+    layers += [string("nemotron.ssm.state_size") + struct.pack("<II", 4, 4)]
     return [
         b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + tensor + bytes(512),
+        b"GGUF" + struct.pack("<IQQ", 3, 1, len(layers)) + b"".join(layers) + tensor + bytes(512),
         b"GGUF" + struct.pack("<IQQ", 2, 0, 1) + pairs[0],
     ]
 

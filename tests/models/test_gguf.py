@@ -15,12 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.engines.sizes import Sizes
 from pipeline.errors import ModelFileError
 from pipeline.models.gguf import check_model, read_header, tokenizer_hash
 from pipeline.models.inspect import inspect
+from pipeline.models.memory import estimate
 from pipeline.models.shelf import shelf
 
 Files = Any  # GgufFiles of conftest.py
+SIZES = Sizes(1024, 4, 512, 8, 512, 1)
 
 
 def test_a_header_tells_what_the_file_says(files: Files) -> None:
@@ -222,10 +225,48 @@ def test_counts_beyond_the_file_are_refused_without_memory(files: Files, tmp_pat
 _file_fixture = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.parametrize("shape", [(1 << 62, 0, 4), (0,), (64, 0), (1 << 63, 1)])
+def test_a_tensor_whose_shape_llama_cpp_would_abort_on_is_refused(files: Files, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelFileError, match="a tensor of shape"):
+        check_model(files.write(tensors=[("blk.0.w", shape, 0)], data=0))
+
+
+@pytest.mark.parametrize("layers", [0, 513, (1 << 32) - 1])
+def test_as_many_layers_as_llama_cpp_would_abort_on_are_refused(files: Files, layers: int) -> None:
+    with pytest.raises(ModelFileError, match=f"has {layers:,} layers"):
+        check_model(files.write(change={"llama.block_count": layers}))
+
+
+@pytest.mark.parametrize("heads", [[2.0, float("nan")], [2, -1], [True, False]])
+def test_heads_of_layers_are_whole_numbers(files: Files, heads: list[float]) -> None:
+    with pytest.raises(ModelFileError, match="head_count_kv"):
+        read_header(files.write(change={"llama.attention.head_count_kv": heads}))
+
+
+@pytest.mark.parametrize("length", [0, 1, 8])
+@pytest.mark.parametrize("shared", [0, 1, 3])
+def test_lists_by_layer_are_reckoned_as_long_as_there_are_layers(files: Files, length: int, shared: int) -> None:
+    def cache(heads: list[int], fed: list[int], slides: list[int]) -> int:
+        lists = {"attention.head_count_kv": heads, "feed_forward_length": fed}
+        lists |= {"attention.sliding_window_pattern": slides}
+        numbers = {"block_count": 2, "embedding_length": 64, "attention.head_count": 4, "attention.key_length_swa": 8}
+        numbers |= {"attention.shared_kv_layers": shared, "ssm.state_size": 4, "ssm.inner_size": 8}
+        change = {f"nemotron_h.{key}": value for key, value in (lists | numbers).items()}
+        path = files.write(change={"general.architecture": "nemotron_h", **change})
+        return estimate(check_model(path), SIZES).cache
+
+    lists = [[2, 0], [0, 9], [1, 0]]
+    given = [[*each, 3, 3, 3, 3, 3, 3][:length] for each in lists]
+    reckoned = [[*each[:length], 0, 0][:2] for each in lists]
+
+    assert cache(*given) == cache(*reckoned)
+
+
 def _only_model_file_errors(path: Path) -> None:
     try:
-        check_model(path)
+        header = check_model(path)
         tokenizer_hash(path)
+        estimate(header, SIZES)
     except ModelFileError as error:
         assert str(path) in error.message  # noqa: PT017
 
