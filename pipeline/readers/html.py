@@ -19,7 +19,7 @@ from pipeline.readers import PageText, Reading, ReadOptions, decoding
 from pipeline.readers.outline import Outline
 
 SUFFIXES = (".htm", ".html", ".xhtml")
-VERSION = f"2 (lxml {etree.__version__}, {decoding.VERSION})"
+VERSION = f"3 (lxml {etree.__version__}, {decoding.VERSION})"
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
 _UNSEEN = frozenset(
@@ -210,9 +210,7 @@ class _Page:
         elif tag == "tr":
             row = self._rows.pop()
             if row is not None:
-                self._skip_covered(row)
-                self._line[:] = [" | ".join(row).rstrip(" |")]
-                self._row = True
+                self._end_row(row)
         elif tag == "table":
             self._spans.pop()
         if tag in _PARAGRAPHS or tag in _LINES:
@@ -222,6 +220,15 @@ class _Page:
             self._quotes -= 1
         if tag == "li":
             self._mark = ""
+
+    def _end_row(self, row: list[str]) -> None:
+        """What stands behind the last cell is one more."""
+        self._skip_covered(row)
+        if rest := " ".join("".join(self._line).split()):
+            row.append(rest)
+            self._skip_covered(row)
+        self._line[:] = [" | ".join(row).rstrip(" |")]
+        self._row = True
 
     def _end_cell(self, row: list[str], cell: etree._Element) -> None:
         """A cell stands once; the other places that it covers stay empty, so that columns stay columns."""

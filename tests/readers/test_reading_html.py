@@ -30,6 +30,21 @@ def test_a_cell_that_spans_keeps_the_columns():
     assert text(markup).split("\n") == ["Year | Costs |  | Sum", "2025 | 1 | 2 | 3", " | 4 | 5 | 9", "2026 | 0"]
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "<span>EUR 12.50</span>",
+        "EUR <b>12.50</b>",
+        "<div>EUR<div>12.50</div></div>",
+        "<form><input value='EUR 12.50'></form>",
+    ],
+)
+def test_what_stands_in_a_row_behind_its_last_cell_is_a_cell(rest):
+    markup = f"<table><tr><td rowspan=2>Total<td>9</td>{rest}</tr><tr><td>8</td>{rest}</tr></table>"
+
+    assert text(markup).split("\n") == ["Total | 9 | EUR 12.50", " | 8 | EUR 12.50"]
+
+
 def test_a_table_that_only_makes_a_layout_is_no_row():
     markup = "<table><tr><td><p>Dear Ana,</p><table><tr><td>a<td>b</table></td><td><p>Bye</p></td></tr></table>"
 
