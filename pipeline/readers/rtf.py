@@ -20,7 +20,7 @@ from pipeline.readers.changes import Change, shown
 from pipeline.readers.outline import Outline
 
 SUFFIXES = (".rtf",)
-VERSION = "3"
+VERSION = "4"
 
 _TOKEN = re.compile(
     rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|\\'(?P<hex>[0-9a-fA-F]{2})|\\(?P<symbol>[^a-zA-Z'])"
@@ -132,7 +132,8 @@ class _Flow:
         self.cells.append(" ".join(self._take().split()))
 
     def end_row(self) -> None:
-        """End a row: a line."""
+        """End a row: a line. What stands behind the last cell is one more."""
+        self.end_cell()
         self.line = [(None, " | ".join(self.cells).rstrip(" |"))]
         self.cells.clear()
         self.end_line(is_row=True)
@@ -150,7 +151,6 @@ class _Flow:
     def end(self) -> None:
         """End what was not ended."""
         if self.cells:
-            self.end_cell()
             self.end_row()
         if self.line or self.behind:
             self.end_line()

@@ -50,6 +50,12 @@ def test_a_table_is_rows_of_cells():
     assert text(body) == "Bill\nItem | Price\nTea green | 3.50\nThanks"
 
 
+def test_what_stands_in_a_row_behind_its_last_cell_is_a_cell():
+    assert (
+        text(rb"\trowd\pard\intbl A\cell B\row\trowd\intbl C\cell {\b D}\par E\row\pard End") == "A | B\nC | D E\nEnd"
+    )
+
+
 def test_what_follows_the_document_is_no_part_of_it():
     assert readers.read(b"{\\rtf1 a}{b}c" + bytes(9), "a.rtf").text == "a"
 
