@@ -23,7 +23,7 @@ from pipeline.readers.packages import Package, attribute, child, local
 from pipeline.readers.sheets import Sheets
 
 SUFFIXES = (".xlsm", ".xlsx", ".xltm", ".xltx")
-VERSION = f"3 ({packages.VERSION})"
+VERSION = f"4 ({packages.VERSION})"
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _TRUE = frozenset(("1", "true", "on"))
@@ -84,17 +84,17 @@ class _Workbook:
         return [codes.get(_number(one.get("numFmtId")), "") for one in (() if styles is None else styles)]
 
     def _read(self, part: str) -> None:
-        row, column = 0, 0
+        row, column = 1, 0
         for element in self._package.iterate(part, "c", "row", "mergeCell"):
             if local(element) == "row":
-                row, column = row + 1, 0
+                row, column = (_row(element) or row) + 1, 0
                 continue
             if local(element) == "mergeCell":  # these come behind all cells
                 first, _, last = element.get("ref", "").partition(":")
                 if (corner := _place(first)) and (opposite := _place(last)):
                     self._sheets.merge(*corner, *opposite)
                 continue
-            row, column = _place(element.get("r", "")) or (row, column + 1)
+            row, column = _place(element.get("r", "")) or (_row(element.getparent()) or row, column + 1)
             self._sheets.put(row, column, self._shown(element))
 
     def _shown(self, cell: etree._Element) -> str:
@@ -143,6 +143,11 @@ def _text(element: etree._Element) -> str:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+def _row(element: etree._Element | None) -> int:
+    """The number of a row; 0 where it has none."""
+    return max(0, _number(attribute(element, "r")))
 
 
 def _place(reference: str) -> tuple[int, int] | None:

@@ -106,6 +106,27 @@ def test_cells_without_places_follow_one_another(make_xlsx):
     assert pages(make_xlsx(("S", data, ""))) == ["S\n\n1 | 2\n3"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "labels"),
+    [
+        ("<row>{}</row><row>{}</row><row>{}</row>", ["S!A1", "S!A2:B2", "S!A3:B3"]),
+        ('<row r="7">{}</row><row>{}</row><row r="9">{}</row>', ["S!A7", "S!A8:B8", "S!A9:B9"]),
+        ('<row r="0">{}</row><row r="x">{}</row><row>{}</row>', ["S!A1", "S!A2:B2", "S!A3:B3"]),
+    ],
+)
+def test_cells_without_places_stand_in_the_row_that_holds_them(make_xlsx, rows, labels):
+    cell = '<c t="str"><v>{}</v></c>'.format
+    data = rows.format(cell("Title"), cell("Company") + cell("Acme"), cell("Total") + cell("99"))
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        f'<sheetData>{data}</sheetData><mergeCells><mergeCell ref="A1:B1"/></mergeCells></worksheet>'
+    )
+    document = readers.read(make_xlsx(("S", "", ""), parts={"xl/sheet1.xml": sheet}), "a.xlsx")
+
+    assert document.text == "S\n\nTitle\nCompany | Acme\nTotal | 99"
+    assert [place.label for place in document.places] == ["sheet S", *labels]
+
+
 def test_a_workbook_without_values_has_no_text(make_xlsx):
     assert refused(make_xlsx(("S", "", ""))).code == "no_text"
 
