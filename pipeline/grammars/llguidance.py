@@ -29,6 +29,10 @@ _SEPARATORS = {
 }
 _LOOSE_FORMATS = frozenset({"time", "hostname"})  # it accepts 24:00:00 and -a-.b; the conformance suite finds these
 _LIMITS = llguidance.LLParserLimits(verbose_errors=False)  # its own but for the errors, which would hold the document
+# A grammar that points has a terminal for each place: a list over 32 rows was beyond the usual fuel. 300 rows are not.
+_POINTING_LIMITS = llguidance.LLParserLimits(
+    verbose_errors=False, initial_lexer_fuel=5_000_000, step_lexer_fuel=5_000_000
+)
 _KEPT = 64  # compiled grammars
 _FEW = 32  # alternatives that are worth decoding all of
 # How spans of a type and runs of lines are compared: `length_power`, since the sum prefers short ones and the mean long
@@ -101,7 +105,8 @@ class Engine:
                 raise _refused(_reason(str(error))) from None
         else:
             grammar = llguidance.LLMatcher.grammar_from_lark(pointing.lark)
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        limits = _LIMITS if pointing is None else _POINTING_LIMITS
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
             # With a source the error's text could quote the document.
             raise _refused(_reason(matcher.get_error()) if pointing is None else "its extractive form is refused")
@@ -250,7 +255,7 @@ class Cursor:
         if following is None:
             return
         grammar = llguidance.LLMatcher.grammar_from_lark(following.lark)
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_POINTING_LIMITS)
         if not matcher.consume_tokens(self._tokens):
             raise AnswerError("The grammar of an ordered list cannot go on.", hint="Drop in_order from the schema.")
         self._matcher, self._pointing = matcher, following

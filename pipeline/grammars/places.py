@@ -22,7 +22,7 @@ FEW = 3  # places from which a value that has begun may be copied, for its conti
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _GAP = re.compile(r"\s*\|\s*|\t|\s{2,}")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
-_BRACKET = re.compile(r"\s*\([^()]*\)\s*\Z")
+_BRACKET = re.compile(r"(?<!\s)\s*\([^()]*\)\s*\Z")
 
 
 class Places:

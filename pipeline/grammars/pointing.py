@@ -209,9 +209,12 @@ class _Writer:
         return self.resume(member.node, progress, target, (*path, member.name), rest)
 
     def _item_end(self, node: List, value: object, start: int) -> int:
-        """The least place behind all words that an item uses."""
+        """The least place behind all words that an item uses. An item of a row that uses none has used up the row, or
+        the same row would have to be said again and again."""
         for window in self._offered(node, start)[0]:
             ends = [self.places.end_of(text, said, window) for text, said in _extractive(node.items, value)]
+            if not ends and node.within == "row" and self.places.tables:
+                return window[1]
             if None not in ends:
                 return max([start, *(end for end in ends if end is not None)])
         return start

@@ -64,10 +64,16 @@ def check_numbers(node: Node, value: object, path: str) -> None:
 
 
 def check_example(schema: TaskSchema, values: Mapping[str, object], source_text: str) -> str:
-    """Render an example and check that every extractive value stands in its text, after folding."""
-    text = render(schema, values)
+    """Render an example and check that every extractive value stands in its text, after folding.
+
+    Extractive values are rendered folded, which is the one way that the grammar lets a model write them.
+    """
+    render(schema, values)
+    folded = _folded(schema.root, _ordered(schema.root, values, ""))
+    assert isinstance(folded, Mapping)  # noqa: S101 - what was rendered is an object
+    text = render(schema, folded)
     source = fold(source_text).text
-    for path in _missing(schema.root, _ordered(schema.root, values, ""), "", source):
+    for path in _missing(schema.root, folded, "", source):
         raise SchemaError(
             f"The extractive field {path} holds a value that does not stand in the example's text.",
             hint="Copy the value from the text character by character; line breaks count as spaces.",
@@ -110,10 +116,21 @@ def _ordered(node: Node, value: object, path: str) -> object:
     return value
 
 
+def _folded(node: Node, value: object) -> object:
+    match node, value:
+        case Text(), str() if node.extractive is not None:
+            return fold(value).text
+        case List(), list():
+            return [_folded(node.items, item) for item in value]
+        case Object(), dict():
+            return {field.name: _folded(field.node, value[field.name]) for field in node.fields}
+    return value
+
+
 def _missing(node: Node, value: object, path: str, source: str) -> list[str]:
     match node, value:
         case Text(), str() if node.extractive is not None:
-            return [path] if fold(value).text not in source else []
+            return [path] if value not in source else []
         case List(), list():
             return [m for i, item in enumerate(value) for m in _missing(node.items, item, f"{path}[{i}]", source)]
         case Object(), dict():

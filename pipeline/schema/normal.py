@@ -45,6 +45,7 @@ _ON_TEXT = {"type", "extractive", "unit", "summary"}
 _ON_LIST = {"in_order", "within"}
 _ON_FIELD = {"merge"}
 _MAX_DEPTH = 20
+_MOST_NODES = 50_000  # with the references written out
 
 
 def read(schema: Json) -> Object:
@@ -69,11 +70,17 @@ class _Reader:
 
     def __init__(self, root: Json) -> None:
         self.root = root
+        self.count = 0
 
     def node(self, schema: object, at: str, refs: tuple[str, ...]) -> tuple[Node, bool, dict[str, object]]:
         """The node, whether it may be null, and its annotations that belong to the field around it."""
         if len(refs) + at.count("/") > 2 * _MAX_DEPTH:
             raise _refuse(at, "Objects and lists are nested too deep")
+        self.count += 1
+        if self.count > _MOST_NODES:
+            raise _refuse(
+                at, f"More than {_MOST_NODES:,} fields stand, with the references written out,", "Ask for less."
+            )
         if not isinstance(schema, Mapping):
             raise _refuse(at, "A schema that allows anything or nothing stands", "Say which type is meant.")
         schema = dict(schema)

@@ -13,6 +13,7 @@ from pipeline.data import ConstraintSpec, Vocabulary
 from pipeline.errors import NightdeskError
 from pipeline.grammars.llguidance import Engine
 from pipeline.grammars.words import units
+from pipeline.prompting import load_task
 from pipeline.schema import TaskSchema, close, fold, parse
 
 BYTES = Vocabulary((*(bytes([i]) for i in range(256)), b""), frozenset({256}), list)
@@ -422,6 +423,44 @@ def test_a_list_of_rows_that_begins_with_a_table_goes_on_to_its_last_row():
     assert not accepts(task, TABLE, items(*whole[:2]))
     assert not accepts(task, TABLE, items(*whole[1:]))
     assert not accepts(task, TABLE, items(("Tea", "3.50")))
+
+
+def test_an_item_of_a_row_of_which_nothing_is_said_takes_that_row():
+    item = {
+        "type": "object",
+        "properties": {
+            "name": {"type": ["string", "null"], "x-nightdesk": {"extractive": True}},
+            "price": {"type": ["string", "null"], "x-nightdesk": {"type": "money"}},
+        },
+        "required": ["name", "price"],
+    }
+    rows = {"type": "array", "items": item, "x-nightdesk": {"in_order": True, "within": "row"}}
+    task = TaskSchema.from_json({"type": "object", "properties": {"items": rows}, "required": ["items"]})
+    source = "Tea 2.00 4.00\nMilk 1.00 3.00\nBread 5.00 10.00\nTotal 17.00"
+
+    def said(*names: str | None) -> str:
+        return json.dumps({"items": [{"name": name, "price": None} for name in names]})
+
+    assert accepts(task, source, said(None, None, None))
+    assert accepts(task, source, said("Tea", None, "Bread"))
+    assert not accepts(task, source, said(None, None, None, None))
+    assert not accepts(task, source, said("Tea", None, "Milk"))  # whose row is taken
+
+
+def test_a_list_over_hundreds_of_rows_is_within_the_limits(real_vocabulary):
+    rows = "\n".join(f"Session number {i} with the team  {i}.00" for i in range(200))
+    task = load_task("invoices").schema
+    cursor = (
+        Engine(real_vocabulary).compile(ConstraintSpec(task.json_schema, f"Invoice 77\n{rows}\nTotal 9.00")).start()
+    )
+    first = {"description": "Session number 0 with the team", "quantity": None, "amount": "0.00"}
+    head = {"number": "77", "date": None, "due_date": None, "supplier": None, "customer": None, "currency": None}
+    begun = json.dumps({**head, "total": "9.00", "items": [first]})[:-2]
+
+    for token in real_vocabulary.encode(begun.encode()):
+        cursor.mask()
+        cursor.commit(token)
+    assert cursor.mask().any()
 
 
 def test_cells_that_stand_one_a_line_are_one_row():

@@ -265,6 +265,24 @@ def test_an_example_that_breaks_its_schema_is_named(values, said):
     assert said in error.value.message
 
 
+def test_an_extractive_example_is_shown_as_the_grammar_has_it_said():
+    values = {"shop": "Harbour  Lights\nSpring\u00adfield", "day": "2024-01-02"}
+    shown = check_example(SHOP, values, "x Harbour  Lights\nSpring\u00adfield")
+
+    assert json.loads(shown)["shop"] == "Harbour Lights Springfield"
+
+
+def test_references_that_multiply_are_refused_before_they_are_written_out():
+    levels = {
+        f"l{i}": {"type": "object", "properties": {f"p{j}": {"$ref": f"#/$defs/l{i + 1}"} for j in range(10)}}
+        for i in range(12)
+    }
+    levels["l12"] = {"type": "boolean"}
+
+    with pytest.raises(SchemaError, match="More than 50,000 fields"):
+        TaskSchema.from_json({"$ref": "#/$defs/l0", "$defs": levels})
+
+
 def test_an_extractive_example_must_stand_in_its_text():
     values = {"shop": "Harbour Lights", "day": "2024-01-02"}
     assert check_example(SHOP, values, "x Harbour\n  Lights y").startswith('{"shop": "Harbour Lights"')
