@@ -2,9 +2,10 @@
 
 Kept: the text of each page in the order in which the page draws it (two columns too: most producers draw column by
 column), but for the pages that `pdf_order` finds to be drawn otherwise; pages with their numbers; behind it what was
-filled into the page's forms as `name: value` and notes as `[Comment: text]`; embedded files as attachments. Lost:
-pictures, drawings, positions. A page that cannot be read costs that page only, and so does one whose text layer is
-missing or garbage; `Page.note` says so, and OCR (`pipeline/readers/ocr`) reads the latter.
+filled into the page's forms as `name: value` and notes as `[Comment: text]`; embedded files as attachments, empty ones
+where they cannot be decoded. Lost: pictures, drawings, positions. A page that cannot be read costs that page only, and
+so does one whose text layer is missing or garbage; `Page.note` says so, and OCR (`pipeline/readers/ocr`) reads the
+latter.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pypdf
-from pypdf.generic import BooleanObject, DictionaryObject
+from pypdf.generic import BooleanObject, DictionaryObject, EmbeddedFile
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
@@ -36,7 +37,7 @@ from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
 SUFFIXES = (".pdf",)
-VERSION = f"4 (pypdf {pypdf.__version__}, {extras.installed('pypdfium2')})"
+VERSION = f"5 (pypdf {pypdf.__version__}, {extras.installed('pypdfium2')})"
 
 UNREADABLE = "unreadable"
 
@@ -192,25 +193,42 @@ def _field(widget: DictionaryObject, key: str) -> str:
 
 
 def _embedded(document: pypdf.PdfReader, name: str) -> Iterator[Attachment]:
-    """The files that the document, or a pin on one of its pages, holds. Raises ReadError limits."""
+    """The files that the document holds. Raises ReadError limits."""
     left = _MOST_EMBEDDED_BYTES
+    for number, file in enumerate(_files(document)):
+        attachment = _attachment(file)
+        left -= len(attachment.content)
+        if number >= _MOST_EMBEDDED or left < 0:
+            raise ReadError(
+                f"{name} holds more than {_MOST_EMBEDDED} files or {_MOST_EMBEDDED_BYTES >> 20} MB in files",
+                code="limits",
+                hint="Save the files that matter, and leave it out.",
+            )
+        yield attachment
+
+
+def _files(document: pypdf.PdfReader) -> Iterator[EmbeddedFile]:
+    """What the document lists, without files that lie outside of it."""
     try:
-        for number, file in enumerate(document.attachment_list):
-            content = file.content
-            left -= len(content)
-            if number >= _MOST_EMBEDDED or left < 0:
-                raise ReadError(
-                    f"{name} holds more than {_MOST_EMBEDDED} files or {_MOST_EMBEDDED_BYTES >> 20} MB in files",
-                    code="limits",
-                    hint="Save the files that matter, and leave it out.",
-                )
-            given = file.alternative_name or file.name
-            shown = clean(given.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]).replace("\n", " ").strip()
-            yield Attachment(shown or "attachment", content)
-    except (MemoryError, ReadError):
+        yield from (file for file in document.attachment_list if "/EF" in file.pdf_object)
+    except MemoryError:
         raise
     except Exception:  # as above; what cannot be reached is lost
         return
+
+
+def _attachment(file: EmbeddedFile) -> Attachment:
+    """A file that cannot be decoded is empty: so it becomes a failure under its own name."""
+    given = ""
+    try:
+        given = str(file.alternative_name or file.name)
+        content = file.content
+    except MemoryError:
+        raise
+    except Exception:  # as above
+        content = b""
+    shown = clean(given.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]).replace("\n", " ").strip()
+    return Attachment(shown or "attachment", content)
 
 
 def _has_no_map(font: dict[str, object]) -> bool:

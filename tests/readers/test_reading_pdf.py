@@ -243,6 +243,20 @@ def test_embedded_files_are_attachments_without_folders(make_pdf):
     assert sorted((one.name, one.content) for one in found) == [("b.csv", b"a;b"), ("factur-x.xml", b"<a/>")]
 
 
+def test_an_embedded_file_that_cannot_be_decoded_is_empty_and_costs_no_other(make_pdf):
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(make_pdf("Invoice")))
+    files = [writer.add_attachment(f"{letter}.csv", b"x;y") for letter in "abcd"]
+    files[0].pdf_object["/EF"]["/F"].get_object()[NameObject("/Filter")] = NameObject("/NoSuchDecode")
+    del files[1].pdf_object["/EF"]  # it lies outside
+    files[2].pdf_object["/EF"][NameObject("/F")] = TextStringObject("no stream")
+    out = io.BytesIO()
+    writer.write(out)
+
+    found = readers.read(out.getvalue(), "a.pdf").attachments
+
+    assert [(one.name, one.content) for one in found] == [("a.csv", b""), ("c.csv", b""), ("d.csv", b"x;y")]
+
+
 def test_a_scan_with_embedded_files_is_read_for_them(make_pdf):
     document = readers.read(with_annotations(make_pdf(b""), files={"a.txt": b"x"}), "a.pdf")
 
