@@ -4,8 +4,8 @@ Kept: paragraphs and headings in order, the marks of lists as Word counts them, 
 boxes behind the paragraph that holds them, footnotes as `[1] text` and comments as `[Comment by Ana: text]` behind
 their paragraph, headers before the text and footers behind it, each once. Tracked changes of text are read as if
 accepted, as if refused, or all with marks; those of form are not looked at. A blank line stands where the page shows a
-gap. Embedded documents are attachments. Lost: pictures, charts, positions, page numbers (Word makes them while it
-draws), hidden text.
+gap. Embedded documents are attachments, also those that Word is to put in when it opens the file (`altChunk`). Lost:
+pictures, charts, positions, page numbers (Word makes them while it draws), hidden text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.readers.outline import Outline
 from pipeline.readers.packages import Package, attribute, child, local
 
 SUFFIXES = (".docm", ".docx", ".dotm", ".dotx")
-VERSION = f"3 ({packages.VERSION})"
+VERSION = f"4 ({packages.VERSION})"
 
 _GONE = frozenset(("instrText", "delInstrText", "pPr", "rPr", "tblPr", "trPr", "tcPr", "rt", "sectPr"))
 _INSERTED = {"ins": True, "moveTo": True, "cellIns": True, "del": False, "moveFrom": False, "cellDel": False}

@@ -18,15 +18,16 @@ from lxml import etree
 
 from pipeline.data import Attachment
 from pipeline.errors import ReadError
-from pipeline.readers import ReadOptions, extras
+from pipeline.readers import ReadOptions, embedded, extras
 
-VERSION = f"lxml {etree.__version__}"
+VERSION = f"lxml {etree.__version__}, {embedded.VERSION}"
 
 MOST_BYTES = 256 << 20  # unpacked, all parts of a file that are read
 MOST_MEMBERS = 20_000
 _LARGEST_TREE = 64 << 20
 _MOST_NODES = 3_000_000  # elements and attributes of one tree; each takes about a hundred bytes or more
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_EMBEDDED = frozenset(("package", "aFChunk", "oleObject"))
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
@@ -140,9 +141,11 @@ class Package:
         raise another(self.name, "Office document")
 
     def embedded(self, part: str) -> tuple[Attachment, ...]:
-        """The documents that are embedded in a part, each a file of its own."""
-        found = dict.fromkeys(self.related(part, "package"))
-        return tuple(Attachment(path.rpartition("/")[2], self.read(path) or b"") for path in found)
+        """The documents that are embedded in a part, each a file of its own, as `embedded.file_of` tells it."""
+        related = self.relations(part).values()
+        found = dict.fromkeys(one.target for one in related if one.kind in _EMBEDDED and one.target in self)
+        files = (embedded.file_of(path.rpartition("/")[2], self.read(path) or b"") for path in found)
+        return tuple(file for file in files if file is not None)
 
     def _content_types(self) -> dict[str, str]:
         root = self.xml("[Content_Types].xml")

@@ -17,7 +17,7 @@ from pipeline.readers.numbering import whole, written
 from pipeline.readers.packages import Package, attribute, child, local
 
 SUFFIXES = (".potm", ".potx", ".ppsm", ".ppsx", ".pptm", ".pptx")
-VERSION = f"2 ({packages.VERSION})"
+VERSION = f"3 ({packages.VERSION})"
 
 _TITLES = frozenset(("title", "ctrTitle"))
 _FURNITURE = frozenset(("dt", "ftr", "hdr"))

@@ -207,7 +207,9 @@ def _docx(body, **parts):
     files |= {f"word/{name}": inner for name, inner in parts.items() if isinstance(inner, bytes)}
     files["word/document.xml"] = f"<w:document {W} {MORE}><w:body>{body}</w:body></w:document>"
     targets = [
-        ("package", name) if isinstance(inner, bytes) else (name.rstrip("0123456789"), f"{name}.xml")
+        (next((kind for kind in ("aFChunk", "oleObject") if name.startswith(kind)), "package"), name)
+        if isinstance(inner, bytes)
+        else (name.rstrip("0123456789"), f"{name}.xml")
         for name, inner in parts.items()
     ]
     return _office("word/document.xml", "wordprocessingml.document", files, targets)

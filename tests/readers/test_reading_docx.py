@@ -1,4 +1,5 @@
 import io
+import struct
 import zipfile
 
 import pytest
@@ -149,6 +150,53 @@ def test_an_embedded_document_is_an_attachment(make_docx, make_xlsx):
     [attachment] = readers.read(make_docx(p("See"), **{"prices.xlsx": inner}), "a.docx").attachments
 
     assert (attachment.name, attachment.content) == ("prices.xlsx", inner)
+
+
+@pytest.mark.parametrize("name", ["aFChunk1.html", "aFChunk1.mht"])
+def test_a_piece_that_is_a_file_is_an_attachment(make_docx, name):
+    page = b"<p>Total 12</p>"
+    inner = b"MIME-Version: 1.0\nContent-Type: text/html\n\n" + page if name.endswith(".mht") else page
+
+    [attachment] = readers.read(make_docx('<w:altChunk r:id="rId1"/>', **{name: inner}), "a.docx").attachments
+
+    assert readers.read(attachment.content, attachment.name).text == "Total 12"
+
+
+def native(content, label):
+    """What Windows packs a file into (MS-OLEDS, 2.3.6, and what its Packager writes there)."""
+    inner = struct.pack("<H", 2) + label + b"\0C:\\Temp\\x\0" + struct.pack("<HHI", 0, 3, 2) + b"x\0"
+    inner += struct.pack("<I", len(content)) + content
+    return struct.pack("<I", len(inner)) + inner
+
+
+@pytest.mark.parametrize(
+    ("streams", "name", "content"),
+    [
+        ({"\x01Ole10Native": native(b"a;b", b"C:\\x\\pre\xe7o.csv")}, "preço.csv", b"a;b"),
+        ({"\x01Ole10Native": native(b"a;b", b"prices.csv")[:-1]}, "oleObject1.bin", None),
+        ({"\x01Ole10Native": b"\x04\0\0\0BM\0\0"}, "oleObject1.bin", None),
+        ({"CONTENTS": b"%PDF-1.7 ..."}, "oleObject1.pdf", b"%PDF-1.7 ..."),
+        ({"CONTENTS": b"something"}, "oleObject1.bin", None),
+        ({"Package": b"PK\x03\x04 xl/workbook.xml"}, "oleObject1.xlsx", b"PK\x03\x04 xl/workbook.xml"),
+        ({"WordDocument": b"x", "1Table": b"x"}, "oleObject1.doc", None),
+        ({"Drawing": b"x"}, "oleObject1.bin", None),
+    ],
+)
+def test_a_file_in_an_object_is_an_attachment_and_an_unknown_object_too(make_docx, make_ole, streams, name, content):
+    whole = make_ole(streams)
+
+    [attachment] = readers.read(make_docx(p("See"), **{"oleObject1.bin": whole}), "a.docx").attachments
+
+    assert (attachment.name, attachment.content) == (name, content or whole)
+
+
+def test_an_object_that_is_damaged_is_an_attachment_and_a_formula_is_none(make_docx, make_ole):
+    parts = {
+        "oleObject1.bin": make_ole({"CONTENTS": b"%PDF-1.7"})[:600],
+        "oleObject2.bin": make_ole({"Equation Native": b"x"}),
+    }
+
+    assert [one.name for one in readers.read(make_docx(p("x"), **parts), "a.docx").attachments] == ["oleObject1.bin"]
 
 
 def test_another_office_document_under_this_suffix_is_named(make_xlsx, make_zip):
