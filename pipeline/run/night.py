@@ -26,13 +26,19 @@ def clock() -> float:
 
 
 def seconds_until(wanted: datetime.time, now: datetime.datetime) -> float:
-    """From `now` to the next time that clocks here show `wanted`; summer time is taken into account."""
+    """From `now` to the next time that clocks here show `wanted`, which is twice a night when summer time ends.
+
+    Where they leave it out, because summer time begins, it is as long after midnight as on other days.
+    """
     local = now.astimezone()
-    day = local.date()
-    end = datetime.datetime.combine(day, wanted).astimezone()
-    if end <= local:
-        end = datetime.datetime.combine(day + datetime.timedelta(days=1), wanted).astimezone()
-    return (end - local).total_seconds()
+    ends = []
+    for day in (local.date(), local.date() + datetime.timedelta(days=1)):
+        for fold in (0, 1):
+            shown = datetime.datetime.combine(day, wanted.replace(fold=fold))
+            end = shown.astimezone()
+            if end > local and end.replace(tzinfo=None) >= shown:
+                ends.append(end)
+    return (min(ends) - local).total_seconds()
 
 
 class NightsEnd:

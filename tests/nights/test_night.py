@@ -103,6 +103,12 @@ def berlin(monkeypatch):
     time.tzset()
 
 
+@pytest.fixture
+def lisbon(berlin, monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Lisbon")
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("now", "until", "hours"),
     [
@@ -111,12 +117,30 @@ def berlin(monkeypatch):
         ("2026-01-10 05:00", "06:00", 1),
         ("2026-03-28 22:00", "06:00", 7),  # summer time begins
         ("2026-10-24 22:00", "06:00", 9),  # and ends
+        ("2026-03-28 22:00", "02:30", 4.5),  # no clock shows it that night
+        ("2026-03-29 01:45", "02:30", 0.75),
     ],
 )
 def test_until_is_the_next_time_that_clocks_show_it(berlin, now, until, hours):
     begin = datetime.datetime.fromisoformat(now).astimezone()
 
     assert seconds_until(datetime.time.fromisoformat(until), begin) == hours * 3600
+
+
+@pytest.mark.parametrize(
+    ("now", "minutes"),
+    [
+        ("2025-10-25 23:30+00:00", 60),  # 00:30 in summer time
+        ("2025-10-26 00:10+00:00", 20),  # 01:10
+        ("2025-10-26 00:45+00:00", 45),  # 01:45; at 02:00 it is 01:00 again
+        ("2025-10-26 01:10+00:00", 20),  # 01:10 in winter time
+        ("2025-10-26 01:30+00:00", 24 * 60),
+    ],
+)
+def test_until_is_found_in_the_hour_that_clocks_show_twice(lisbon, now, minutes):
+    begin = datetime.datetime.fromisoformat(now)
+
+    assert seconds_until(datetime.time(1, 30), begin) == minutes * 60
 
 
 def test_the_clock_passes_and_counts_sleep_where_the_system_can():
