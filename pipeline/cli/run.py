@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.cli.stop import Stop
     from pipeline.config import Job
+    from pipeline.run.night import NightsEnd
 
 
 def run(
@@ -158,8 +159,16 @@ def lower_priority(job: Job) -> None:
         os.nice(job.night.nice)
 
 
-def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Stop | None = None) -> int:
-    """Do the job; the exit code. With `stop` somebody else holds the signals."""
+def do(
+    job: Job,
+    key: SecretStr | None,
+    *,
+    quiet: bool,
+    dry_run: bool,
+    stop: Stop | None = None,
+    night: NightsEnd | None = None,
+) -> int:
+    """Do the job; the exit code. With `stop` somebody else holds the signals; with `night` several runs share it."""
     from pipeline.batching import Halt
     from pipeline.cli import report
     from pipeline.cli.progress import Progress
@@ -176,7 +185,8 @@ def do(job: Job, key: SecretStr | None, *, quiet: bool, dry_run: bool, stop: Sto
     extracting = False
     try:
         with nullcontext(stop) if stop is not None else Signals(quiet=quiet) as stop, Progress(quiet=quiet) as progress:
-            told = story(job, key=key, command=_command(sys.argv[1:]), dry_run=dry_run, should_stop=stop)
+            command = _command(sys.argv[1:])
+            told = story(job, key=key, command=command, dry_run=dry_run, should_stop=stop, night=night)
             events = cast("Generator[Event]", told)
             for event in events:
                 tally.count(event)

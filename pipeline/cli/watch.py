@@ -46,6 +46,11 @@ class Arrivals:
             if now - since >= self._settle and self._given.get(path) != state
         ]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something that lay there at the last look, settled or not, was not done in this state."""
+        return any(self._given.get(path) != state for path, (state, _) in self._seen.items())
+
     def given(self, paths: Iterable[Path]) -> None:
         """These were done, as they were at the last look."""
         for path in paths:
@@ -64,7 +69,8 @@ def watch(
     """Run a job whenever files have arrived, until it is stopped with Ctrl-C or SIGTERM, or its [night] is over.
 
     A file is read when its size and time have not changed for a while. Files that were deleted are noticed by
-    `nightdesk run`. The exit code is that of the runs; stopping while nothing is to be done is 0, or 130 for Ctrl-C.
+    `nightdesk run`. The night begins with the watch, and all its runs share it. The exit code is that of the runs;
+    stopping while nothing is to be done is 0, or 130 for Ctrl-C; a night that is over while files wait is 75.
 
     \b
     Examples:
@@ -76,6 +82,7 @@ def watch(
     from pipeline.cli.keys import key
     from pipeline.cli.run import do, lower_priority
     from pipeline.cli.stop import Stop
+    from pipeline.run.night import NightsEnd
 
     given: jobs.Given = {("model",): model, ("key_from",): key_from}
     if jobs.is_job_file(subject, inputs or []):
@@ -85,13 +92,15 @@ def watch(
     arrivals = Arrivals(settle)
     code, secret = 0, key(job.key_from, job.database)
     lower_priority(job)
+    night = NightsEnd(job.night)
     with Stop(quiet=quiet) as stop:
         if not quiet:
             screen.note("Watching. Ctrl-C ends it.")
-        while stop.halt is Halt.NO:
+        while stop.halt is Halt.NO and not night.over:
             if settled := arrivals.look(_files(job), time.monotonic()):
+                batch = _only(job, {*settled})
                 try:
-                    code = first_of([code, do(_only(job, {*settled}), secret, quiet=quiet, dry_run=False, stop=stop)])
+                    code = first_of([code, do(batch, secret, quiet=quiet, dry_run=False, stop=stop, night=night)])
                 except StoreLocked as locked:  # by a run of the same person: these files wait
                     if not quiet:
                         screen.note(screen.safe(f"{locked.message} Waiting."))
@@ -100,10 +109,16 @@ def watch(
                         raise
                 else:
                     arrivals.given(settled)
-                    if code == Stopped.exit_code:  # the job's [night] has ended: its hour, its time or its documents
-                        return code
-            _wait(lambda: stop.halt is not Halt.NO)
-        return first_of([code, Interrupted.exit_code]) if stop.halt is Halt.NOW else code
+            _wait(lambda: stop.halt is not Halt.NO or bool(night.over))
+        if stop.halt is Halt.NOW:
+            return first_of([code, Interrupted.exit_code])
+        if stop.halt is Halt.NO:
+            if not quiet:
+                screen.note(f"The night has ended: {night.over}.")
+            arrivals.look(_files(job), time.monotonic())
+            if arrivals.waiting:
+                return first_of([code, Stopped.exit_code])
+        return code
 
 
 def _files(job: Job) -> dict[Path, State]:

@@ -13,7 +13,6 @@ again does what is missing.
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 import json
 import platform
@@ -82,11 +81,13 @@ def run(
     command: str = "",
     dry_run: bool = False,
     should_stop: Callable[[], Halt] = never,
+    night: NightsEnd | None = None,
 ) -> Iterator[Event]:
     """Do a job. Everything that is the user's mistake is raised before the database is touched.
 
-    `dry_run` reads and cuts (which is kept: the real run need not do it again) and loads no weights. The last event
-    is a Summary unless an error ends the run; what was finished is kept under any of them.
+    `dry_run` reads and cuts (which is kept: the real run need not do it again) and loads no weights. `night` is that of
+    several runs, whose time and documents they share; without it the job's night begins now. The last event is a
+    Summary unless an error ends the run; what was finished is kept under any of them.
     """
     tasks, inputs = _tasks(job)
     model = open_for(job)
@@ -94,7 +95,7 @@ def run(
     builders = {name: PromptBuilder(task, model.tokenizer, template=template) for name, task in tasks.items()}
     for builder in builders.values():
         model.check_fits(builder)
-    end = NightsEnd(job.night, should_stop, now=datetime.datetime.now().astimezone())
+    end = (night or NightsEnd(job.night)).for_run(should_stop)
     database = Store.open(job.database, keep_text=not job.no_text, key=key)
     with database as store, nullcontext() if dry_run else awake():
         run_id = store.begin_run(_info(job, model, command))

@@ -5,14 +5,17 @@ The clock counts the time that the machine slept, and setting the time of day do
 
 from __future__ import annotations
 
+import copy
 import datetime
 import time
 from collections.abc import Callable
+from typing import Self
 
 import psutil
 
 from pipeline.batching import Halt
 from pipeline.config import Night
+from pipeline.engines import never
 from pipeline.store import Work
 
 _GLANCE = 10.0  # seconds between two looks at battery and load
@@ -46,14 +49,15 @@ class NightsEnd:
 
     `reason` says in words what ended it. `asked` is what somebody else (a signal) asks for; the stronger one counts.
     While the night pauses the call does not return: nothing new is begun until then. `paused` counts these seconds.
+    Several runs may share a night: then each has its own `for_run`.
     """
 
     def __init__(
         self,
         night: Night,
-        asked: Callable[[], Halt],
+        asked: Callable[[], Halt] = never,
         *,
-        now: datetime.datetime,
+        now: datetime.datetime | None = None,
         clock: Callable[[], float] = clock,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -66,6 +70,7 @@ class NightsEnd:
         begun = clock()
         ends = []
         if night.until is not None:
+            now = now or datetime.datetime.now().astimezone()
             ends.append((begun + seconds_until(night.until, now), f"it is {night.until:%H:%M}"))
         if night.max_duration is not None:
             ends.append((begun + night.max_duration.total_seconds(), "its time is over"))
@@ -73,6 +78,17 @@ class NightsEnd:
         self._looked = begun - _GLANCE
         self._documents: set[str] = set()
         self._tokens: dict[tuple[str, str], int] = {}
+
+    def for_run(self, asked: Callable[[], Halt]) -> Self:
+        """The same night for one more run: what is left of its time and its documents; `reason` and `paused` afresh."""
+        run = copy.copy(self)  # the documents that were begun are shared
+        run.reason, run.paused, run._asked = "", 0.0, asked
+        return run
+
+    @property
+    def over(self) -> str:
+        """Why nothing new is begun any more, whoever asks, in words; empty while the night goes on. Does not pause."""
+        return self._why if self._clock() >= self._end else self._enough()
 
     def __call__(self) -> Halt:
         """What is to be done now."""
@@ -112,8 +128,8 @@ class NightsEnd:
         most, share = self._night.max_documents, self._night.document_tokens
         if most is None and share is None:
             return True
-        if most is not None and work.document not in self._documents and len(self._documents) >= most:
-            self.reason = self.reason or f"{most:,} {'document is' if most == 1 else 'documents are'} enough for it"
+        if work.document not in self._documents and (enough := self._enough()):
+            self.reason = self.reason or enough
             return False
         used = self._tokens.get((task, work.document), 0) + work.tokens
         if share is not None and used > share and used > work.tokens:  # a single chunk always fits
@@ -122,6 +138,13 @@ class NightsEnd:
         self._documents.add(work.document)
         self._tokens[task, work.document] = used
         return True
+
+    def _enough(self) -> str:
+        """In words, that as many documents were begun as are wanted; empty where they were not."""
+        most = self._night.max_documents
+        if most is None or len(self._documents) < most:
+            return ""
+        return f"{most:,} {'document is' if most == 1 else 'documents are'} enough for it"
 
 
 def _on_battery() -> bool:

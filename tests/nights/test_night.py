@@ -218,6 +218,31 @@ def test_no_more_documents_are_begun_than_are_wanted_but_begun_ones_go_on():
     assert end() is Halt.NO  # nothing is cut off
 
 
+def test_the_runs_of_a_night_share_its_end_and_its_documents_and_no_reason():
+    night, clock = an_end(Night(max_documents=2, max_duration="1h"))
+    first = night.for_run(lambda: Halt.NO)
+    assert [first.admits("t", work(document, 0, 5)) for document in "aa"] == [True, True]
+    assert night.over == ""
+
+    second = night.for_run(lambda: Halt.NO)
+    assert [second.admits("t", work(document, 0, 5)) for document in "bca"] == [True, False, True]
+    assert (first.reason, second.reason) == ("", "2 documents are enough for it")
+    assert night.over == "2 documents are enough for it"
+
+    clock.now += 3600
+    assert night.for_run(lambda: Halt.NO)() is Halt.DRAIN
+    assert night.over == "its time is over"
+
+
+def test_what_ends_one_run_of_a_night_does_not_end_the_night():
+    night, _ = an_end(Night(document_tokens=5))
+    assert [night.for_run(lambda: Halt.DRAIN).admits("t", work("a", i, 5)) for i in range(2)] == [True, False]
+    assert night.for_run(lambda: Halt.DRAIN)() is Halt.DRAIN
+
+    assert night.over == ""
+    assert night.for_run(lambda: Halt.NO)() is Halt.NO
+
+
 def test_a_night_without_such_limits_remembers_no_documents():
     end, _ = an_end(Night())
 

@@ -29,6 +29,19 @@ def test_a_file_is_given_when_it_has_not_changed_for_a_while():
     assert arrivals.look({A: (2, 2), B: (5, 5)}, 28) == [A, B]
 
 
+def test_files_wait_until_they_were_done_as_they_are():
+    arrivals = Arrivals(10)
+    assert not arrivals.waiting
+    arrivals.look({A: (1, 1)}, 0)
+    assert arrivals.waiting
+    arrivals.given([A])
+    assert not arrivals.waiting
+    arrivals.look({A: (2, 2)}, 1)
+    assert arrivals.waiting
+    arrivals.look({}, 2)
+    assert not arrivals.waiting
+
+
 def test_what_was_done_is_given_again_only_when_it_has_changed():
     arrivals = Arrivals(0)
     assert arrivals.look({A: (1, 1)}, 0) == [A]
@@ -96,10 +109,68 @@ def test_files_are_read_as_they_arrive_and_a_signal_ends_it(desk, number, code):
     assert not list(desk.path.rglob("*.lock"))
 
 
+JOB = """
+database = "docs/night.db"
+model = "scripted"
+[[tasks]]
+task = "tone"
+inputs = ["docs"]
+[night]
+"""
+
+
+@pytest.mark.parametrize(("letters", "code"), [(0, 0), (1, 75)])
+def test_the_watch_ends_with_its_night_also_while_it_is_idle(desk, letters, code):
+    desk.letters(letters)
+    desk.write("night.toml", JOB + 'max_duration = "2s"')
+    process = desk.start("watch", "night.toml", "--settle", "600")
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert process.returncode == code, err
+    assert b"The night has ended: its time is over." in err
+
+
+def test_the_documents_of_a_night_are_those_of_all_its_runs(desk):
+    desk.letters(1)
+    desk.write("night.toml", JOB + "max_documents = 2")
+    process = desk.start("watch", "night.toml", "--settle", "0")
+    try:
+        until(desk, 1, process)
+        desk.write("new/1.txt", "It came later.")
+        desk.write("new/2.txt", "It came with it.")
+        (desk.path / "new").rename(desk.path / "docs/new")
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert process.returncode == 75, err
+    assert b"The night has ended: 2 documents are enough for it." in err
+    assert rows(desk) == 2
+
+
+def test_a_document_that_had_its_share_does_not_end_the_night(desk):
+    desk.write("docs/book.txt", "\n\n".join(f"Chapter {i}. {'It rained. ' * 15}" for i in range(12)))
+    desk.write("night.toml", JOB + "document_tokens = 1000")
+    process = desk.start("watch", "night.toml", "--settle", "0", "-q")
+    try:
+        until(desk, 0, process)
+        while not desk.sql("SELECT 1 FROM _runs WHERE state = 'stopped'") and process.poll() is None:
+            time.sleep(0.1)
+        desk.write("docs/new.txt", "It came later.")
+        until(desk, 1, process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 75
+
+
 def test_the_priority_is_lowered_once_however_many_files_arrive(desk):
     desk.letters(1)
-    what = 'database = "docs/night.db"\nmodel = "scripted"\n[[tasks]]\ntask = "tone"\ninputs = ["docs"]\n'
-    desk.write("night.toml", f"{what}[night]\nnice = 3\n")
+    desk.write("night.toml", JOB + "nice = 3")
     process = desk.start("watch", "night.toml", "--settle", "0", "-q")
     try:
         until(desk, 1, process)
