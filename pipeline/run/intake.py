@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import os
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -109,7 +109,7 @@ class Intake:
                 unread.setdefault(sha256, [name])  # the name under which it was read is gone
         yield Looked(found if limit is not None else files, files, unchanged, len(unread), gone)
         if unread:
-            yield from self._read_all(list(unread.values()))
+            yield from self._read_all(unread)
 
     def cut(self, task: str, chunking_id: str, options: Options, tokenizer: TokenizerLike) -> Iterator[Event]:
         """Cut the task's documents that were not yet cut this way."""
@@ -165,15 +165,15 @@ class Intake:
         alike = (name for name in self._store.names(sha256) if name != path and _reader(name) == _reader(path))
         return any(map(self._read_in_vain, alike))
 
-    def _read_all(self, files: Sequence[Sequence[str]]) -> Iterator[Event]:
-        """Read files, each given as the paths of equal bytes, in worker processes with limits, in order.
+    def _read_all(self, files: Mapping[str, Sequence[str]]) -> Iterator[Event]:
+        """Read files, given by their sha256 as the paths of equal bytes, in worker processes with limits, in order.
 
         A worker that is lost costs its file only.
         """
-        requests = (Request(paths[0], options=self._options) for paths in files)
+        requests = (Request(paths[0], options=self._options, sha256=sha256) for sha256, paths in files.items())
         answers = map_ordered(answer, requests, name="reader", timeout=TIMEOUT, memory=MEMORY, workers=self._workers)
         with closing(Worker(answer, name="attachment reader", timeout=TIMEOUT, memory=MEMORY)) as attachments:
-            for paths, first in zip(files, answers, strict=True):
+            for paths, first in zip(files.values(), answers, strict=True):
                 request, outcome = self._under_another_name(paths, first, attachments)
                 row = self._store.file(request.name)
                 if isinstance(outcome, NightdeskError):
@@ -190,7 +190,7 @@ class Intake:
         """What came of the first path; where that is an error, of the first other path that gives a document."""
         if isinstance(first[1], ReadError | ChildError):
             for path in paths[1:]:
-                request = Request(path, options=self._options)
+                request = dataclasses.replace(first[0], name=path)
                 with suppress(ReadError, ChildError):
                     return request, reader.ask(request)
         return first
@@ -261,6 +261,8 @@ class Intake:
     def _fail_reading(self, subject: str, error: NightdeskError, sha256: str | None) -> Failed:
         if not isinstance(error, ReadError | ChildError):
             raise error
+        if error.code == "changed":
+            self._store.doubt_file(subject)
         failure = Failure(subject, "read", error.code, error.message, error.hint, document=sha256)
         return self.fail(failure)
 

@@ -97,7 +97,13 @@ class Scans:
         for number in scan.pages:
             if number not in known:
                 yield OcrRequest(
-                    asked.name, number, self._tesseract, self._languages, asked.options.passwords, asked.content
+                    asked.name,
+                    number,
+                    self._tesseract,
+                    self._languages,
+                    asked.options.passwords,
+                    asked.content,
+                    scan.document.sha256,
                 )
 
     def _known(self, scan: Scan) -> dict[int, OcrPage]:
@@ -110,7 +116,10 @@ class Scans:
     def _complete(
         self, scan: Scan, read: Mapping[int, OcrPage], errors: Mapping[int, NightdeskError]
     ) -> Document | NightdeskError:
-        """The document with what was read; or the error where it has no text at all."""
+        """The document with what was read; or the error where it has no text at all, or its file was changed."""
+        for error in errors.values():
+            if isinstance(error, ReadError) and error.code == "changed":
+                return error
         name = scan.request.name
         document = replace(joined(scan.document, read, errors), ocr=self._settings)
         if document.text.strip() or document.attachments:

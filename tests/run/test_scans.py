@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -13,7 +15,7 @@ from pipeline.data import Document, Page
 from pipeline.errors import ReadError
 from pipeline.readers import NO_TEXT, PAGE_BREAK, ocr
 from pipeline.run.events import Failed, PageDone
-from pipeline.run.scans import joined
+from pipeline.run.scans import Scans, joined
 from pipeline.store import OcrPage, Store
 from tests.run.test_bad_input import pdf
 
@@ -148,6 +150,31 @@ def test_without_tesseract_a_scan_fails_with_its_cure_and_a_mixed_document_is_in
     assert "apt install tesseract-ocr" in failed.failure.hint
     assert nights.sql("SELECT state FROM tone") == [("incomplete",)]
     assert nights.sql("SELECT note FROM _pages ORDER BY number") == [(None,), (NO_TEXT,)]
+
+
+@needs_tesseract
+def test_a_scan_that_is_overwritten_before_ocr_is_not_read_as_what_it_was(nights, monkeypatch):
+    old, new = (together(pdf("A cover letter."), scan(line)) for line in ("The old page", "The new page"))
+    file = nights.write("scan.pdf", old)
+    read = Scans.read
+
+    def overwritten(scans, waiting):
+        before = file.stat()
+        file.write_bytes(new + b"\n" * (len(old) - len(new)))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # size and time do not show it
+        return read(scans, waiting)
+
+    monkeypatch.setattr(Scans, "read", overwritten)
+    [failed] = nights.run(ocr="eng").all(Failed)
+    assert (failed.failure.error, failed.failure.subject) == ("changed", str(file))
+    assert nights.sql("SELECT (SELECT count(*) FROM _ocr) + (SELECT count(*) FROM _documents)") == [(0,)]
+
+    monkeypatch.undo()
+    assert nights.run(ocr="eng").summary.state == "done"
+    [(sha256, text)] = nights.sql("SELECT sha256, text FROM _documents")
+    assert sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert "The new page" in text
+    assert nights.sql("SELECT count(*) FROM _failures") == [(0,)]
 
 
 @needs_tesseract

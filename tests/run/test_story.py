@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.message
 import itertools
 import json
+import os
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
@@ -714,3 +715,27 @@ def test_memory_does_not_grow_with_the_number_of_documents(nights, monkeypatch, 
     small, large = peak(lambda: night(numbers[0])), peak(lambda: night(numbers[1]))
 
     assert large < small + 60 * (numbers[1] - numbers[0])  # bytes a document: not even its hash is kept
+
+
+def test_a_file_that_is_overwritten_between_its_hash_and_its_reading_fails_and_is_read_by_the_next_run(nights):
+    file = nights.write("letter.txt", "The old letter was fine.")
+    nights.letters(1)
+
+    def overwritten() -> Halt:  # asked for the first time when all files were looked at
+        before = file.stat()
+        file.write_text("The new letter was fine.")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # size and time do not show it
+        return Halt.NO
+
+    night = nights.run(stop=overwritten)
+
+    [failed] = night.failures
+    assert (failed.failure.error, failed.failure.subject) == ("changed", str(file))
+    assert (night.summary.state, night.recorded) == ("failures", 1)
+    assert nights.sql("SELECT text FROM _documents") == [("Letter number 0. The weather was fine.",)]
+
+    again = nights.run()
+
+    assert (again.summary.state, again.recorded) == ("done", 1)
+    assert nights.sql("SELECT count(*) FROM _documents WHERE text LIKE 'The new letter%'") == [(1,)]
+    assert nights.sql("SELECT count(*) FROM _failures") == [(0,)]

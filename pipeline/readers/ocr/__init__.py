@@ -11,6 +11,7 @@ itself only. Knows nothing of the database; who asks keeps what was read.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from pipeline.readers.ocr.coverage import covered
 from pipeline.readers.ocr.straightening import Box, is_blank, levelled, turned
 from pipeline.readers.ocr.tesseract import Tesseract, find, missing
 from pipeline.readers.ocr.words import PageRead, parse
+from pipeline.readers.request import changed
 
 __all__ = [
     "MEMORY",
@@ -51,7 +53,10 @@ _LARGE = 20_000_000  # pixels; more cost time and show nothing new
 
 @dataclass(frozen=True, slots=True)
 class OcrRequest:
-    """One page (from 1) of a file, or of an attachment, whose bytes are given. No languages: detected."""
+    """One page (from 1) of a file, or of an attachment, whose bytes are given. No languages: detected.
+
+    `sha256`: what the file's bytes must have, if given.
+    """
 
     name: str
     page: int
@@ -59,6 +64,7 @@ class OcrRequest:
     languages: tuple[str, ...] = ()
     passwords: tuple[str, ...] = field(default=(), repr=False)
     content: bytes | None = field(default=None, repr=False)
+    sha256: str = ""
 
 
 def settings(found: Tesseract, languages: tuple[str, ...]) -> str:
@@ -70,7 +76,7 @@ def settings(found: Tesseract, languages: tuple[str, ...]) -> str:
 def answer(request: OcrRequest) -> PageRead:
     """Read a page. Boxes are in points of a PDF's page and in pixels of a picture, from the page's top left corner.
 
-    Raises ReadError: broken, limits, missing_extra, ocr_failed, unreadable.
+    Raises ReadError: broken, changed, limits, missing_extra, ocr_failed, unreadable.
     """
     if any(language not in request.tesseract.languages for language in request.languages):
         raise tesseract.missing_language(request.name, request.tesseract, request.languages)
@@ -131,6 +137,8 @@ def _picture(request: OcrRequest) -> tuple[Any, float]:
             raise ReadError(
                 f"{request.name} cannot be opened: {error.strerror}", code="unreadable", hint=hint
             ) from None
+        if request.sha256 not in ("", hashlib.sha256(content).hexdigest()):
+            raise changed(request.name)
     if PurePosixPath(request.name).suffix.lower() not in pictures.SUFFIXES:
         return rendering.page(content, request.name, request.page, request.passwords)
     picture = pictures.page(content, request.name, request.page)
