@@ -19,6 +19,9 @@ _MINUS = "-\u2212"
 _ROUND = re.compile(r"[.,](?:-{1,2}|[–—])(?![\d\w])")  # 5,-  5.--
 _WORD_BEFORE = re.compile(r"[^\W\d]+\.?\Z")
 _TRAILING_MINUS = re.compile(r"[-\u2212](?![\w.])")
+# The edges of a cell: of its line, a tab, a bar, two blanks, or one blank and the number of the next cell.
+_CELL_BEGINS = re.compile(r"(?:(?:\A|[\n\r\f|\t]) ?|[ \u00a0]{2}|[\d)%][ \u00a0])\Z")
+_CELL_ENDS = re.compile(r"[ \u00a0]?(?:\Z|[\n\r\f|\t])|[ \u00a0]{2}|[ \u00a0][\d($€£-]")
 _BEHIND = frozenset("円元圓圆块원")  # never stand before their amount
 _SCALES = {
     "thousand": 3, "million": 6, "millions": 6, "billion": 9, "billions": 9, "Mio": 6, "Mio.": 6, "Millionen": 6,
@@ -115,22 +118,32 @@ class _Amount:
         return False
 
     def _sign_around(self, plain: str) -> None:
-        """Accountants' negatives: (5.00) and 5.00-."""
+        """Accountants' negatives: (5.00) and 5.00-. In a sentence parentheses are no minus: "five dollars ($5.00)"."""
         first, last = self.outer
         if plain[self.start - 1 : self.start] == "(" and plain[self.end : self.end + 1] == ")" and self.start > first:
-            self.negative = True  # $(5.00)
-            self.start, self.end = self.start - 1, self.end + 1
-            self.outer = (first, max(last, self.end))
+            # $(5.00), but "of EUR (5.00)"
+            if not plain[first : self.start - 1].rstrip()[-1:].isalpha() or self._is_cell(plain, first, self.end + 1):
+                self.negative = True
+                self.start, self.end = self.start - 1, self.end + 1
+                self.outer = (first, max(last, self.end))
+            else:
+                self.outer = (self.start, self.end)
         elif plain[first - 1 : first] == "(" and plain[last : last + 1] == ")" and first:
-            self.negative = True
-            self.start, self.end = (
-                (first - 1, last + 1) if self.outer == (self.start, self.end) else (self.start, self.end)
-            )
-            self.outer = (first - 1, last + 1)
+            if self._is_cell(plain, first - 1, last + 1):
+                self.negative = True
+                if self.outer == (self.start, self.end):
+                    self.start, self.end = first - 1, last + 1
+                self.outer = (first - 1, last + 1)
         elif not self.negative and last == self.end and (minus := _TRAILING_MINUS.match(plain, last)):
             self.negative = True
             self.end = minus.end()
             self.outer = (first, minus.end())
+
+    def _is_cell(self, plain: str, start: int, end: int) -> bool:
+        """Whether [start, end) stands like a cell of an account. At the edge of one on one side only, it may."""
+        begins, ends = bool(_CELL_BEGINS.search(plain, max(start - 3, 0), start)), bool(_CELL_ENDS.match(plain, end))
+        self.ambiguous |= begins != ends
+        return begins and ends
 
 
 def _continues(text: str, start: int, first: str) -> bool:

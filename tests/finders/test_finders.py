@@ -204,6 +204,30 @@ def test_amounts_and_their_currencies(text, expected, currency) -> None:
     assert (normal.value, normal.currency) == (expected, currency)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("five hundred dollars ($500.00) on signing", [("$500.00", "500.00"), ("500.00", "500.00")]),
+        ("a fee (EUR 250.00) is due", [("EUR 250.00", "250.00"), ("250.00", "250.00")]),
+        ("a fee of EUR (250.00) is due", [("250.00", "250.00")]),
+        ("five hundred (500.00) dollars", [("500.00", "500.00")]),
+        ("net loss of $(0.25) a share", [("$(0.25)", "-0.25"), ("(0.25)", "-0.25")]),
+        ("Loss\t($5.00)\nRest", [("($5.00)", "-5.00"), ("5.00", "-5.00")]),
+        ("Loss | (5.00) | 7.00", [("(5.00)", "-5.00"), ("7.00", "7.00")]),
+        ("Loss   (5.00)\r\nRest", [("(5.00)", "-5.00")]),
+        ("2023 (5.00) (6.00)", [("(5.00)", "-5.00"), ("(6.00)", "-6.00")]),
+    ],
+)
+def test_parentheses_are_a_minus_in_accounts_and_not_in_sentences(text, expected) -> None:
+    assert [found for found in quotes(text, "money") if found[0] != "2023"] == expected
+
+
+def test_parentheses_at_one_edge_of_a_line_allow_both_readings() -> None:
+    assert [(span.value, span.ambiguous) for span in find("Loss (5.00)\nRest", "money")] == [("5.00", True)]
+    assert not any(span.ambiguous for span in find("a fee (5.00) on signing", "money"))
+    assert not any(span.ambiguous for span in find("a fee\t(5.00)", "money"))
+
+
 @pytest.mark.parametrize("text", ["19/10/2018", "12:30", "1.2.3", "10.0.0.1", "10.00%", "19,5 %", "A4", "abc", "BTW-NR 1234.5678.9", "01-23-45"])  # fmt: skip
 def test_what_is_no_amount_is_refused(text) -> None:
     assert find(text, "money") == []
