@@ -17,8 +17,11 @@ from pipeline.finders._numerals import Numeral, numerals
 _GAP = 3  # blanks between an amount and its currency
 _MINUS = "-\u2212"
 _ROUND = re.compile(r"[.,](?:-{1,2}|[–—])(?![\d\w])")  # 5,-  5.--
+_SIGNS = "".join(re.escape(written) for written in currencies() if len(written) == 1 and not written.isalpha())
 _WORD_BEFORE = re.compile(r"[^\W\d]+\.?\Z")
-_TRAILING_MINUS = re.compile(r"[-\u2212](?![\w.])")
+# Before anything else this parts two amounts: $10.00-$15.00. An en dash always does.
+_TRAILING_MINUS = re.compile(rf"[-\u2010\u2011\u2012\u2212](?![\w.{_SIGNS}])")
+_AMOUNT_ENDS = re.compile(rf"\d[ \u00a0]?[{_SIGNS}]\Z")  # 10.00€
 # The edges of a cell: of its line, a tab, a bar, two blanks, or one blank and the number of the next cell.
 _CELL_BEGINS = re.compile(r"(?:(?:\A|[\n\r\f|\t]) ?|[ \u00a0]{2}|[\d)%][ \u00a0])\Z")
 _CELL_ENDS = re.compile(r"[ \u00a0]?(?:\Z|[\n\r\f|\t])|[ \u00a0]{2}|[ \u00a0][\d($€£-]")
@@ -68,7 +71,7 @@ class _Amount:
         self.currency: str | None = None
         self.outer = (self.start, self.end)
         self.currency_found = self._currency_before(text, plain) or self._currency_after(text)
-        self._sign_around(plain)
+        self._sign_around(text, plain)
         self.value = f"{-value if self.negative and value else value:f}"
 
     def spans(self) -> list[Span]:
@@ -79,7 +82,9 @@ class _Amount:
 
     def _sign_before(self, plain: str) -> None:
         before = plain[max(self.start - 2, 0) : self.start]
-        if before and before[-1] in _MINUS and not (len(before) == 2 and (before[0].isalnum() or before[0] in ".,-")):
+        if not before or before[-1] not in _MINUS or (len(before) == 2 and (before[0].isalnum() or before[0] in ".,-")):
+            return
+        if not _AMOUNT_ENDS.search(plain, max(self.start - 4, 0), self.start - 1):  # 10.00€-12.00€
             self.start, self.negative = self.start - 1, True
 
     def _currency_before(self, text: str, plain: str) -> bool:
@@ -117,7 +122,7 @@ class _Amount:
                 return True
         return False
 
-    def _sign_around(self, plain: str) -> None:
+    def _sign_around(self, text: str, plain: str) -> None:
         """Accountants' negatives: (5.00) and 5.00-. In a sentence parentheses are no minus: "five dollars ($5.00)"."""
         first, last = self.outer
         if plain[self.start - 1 : self.start] == "(" and plain[self.end : self.end + 1] == ")" and self.start > first:
@@ -134,7 +139,7 @@ class _Amount:
                 if self.outer == (self.start, self.end):
                     self.start, self.end = first - 1, last + 1
                 self.outer = (first - 1, last + 1)
-        elif not self.negative and last == self.end and (minus := _TRAILING_MINUS.match(plain, last)):
+        elif not self.negative and last == self.end and (minus := _TRAILING_MINUS.match(text, last)):
             self.negative = True
             self.end = minus.end()
             self.outer = (first, minus.end())

@@ -228,6 +228,23 @@ def test_parentheses_at_one_edge_of_a_line_allow_both_readings() -> None:
     assert not any(span.ambiguous for span in find("a fee\t(5.00)", "money"))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Price $10.00-$15.00", ["$10.00", "10.00", "$15.00", "15.00"]),
+        ("£10.00–£15.00", ["£10.00", "10.00", "£15.00", "15.00"]),
+        ("$1,500,000.00–$2,000,000.00", ["$1,500,000.00", "1,500,000.00", "$2,000,000.00", "2,000,000.00"]),
+        ("10,50€-12,50€", ["10,50€", "10,50", "12,50€", "12,50"]),
+        ("10,50 €-12,50 €", ["10,50 €", "10,50", "12,50 €", "12,50"]),
+        ("10,50€–12,50", ["10,50€", "10,50", "12,50"]),
+        ("£5.00–and more", ["£5.00", "5.00"]),
+    ],
+)
+def test_what_parts_two_amounts_is_no_minus(text, expected) -> None:
+    assert [written for written, _ in quotes(text, "money")] == expected
+    assert not any(number.startswith("-") for _, number in quotes(text, "money"))
+
+
 @pytest.mark.parametrize("text", ["19/10/2018", "12:30", "1.2.3", "10.0.0.1", "10.00%", "19,5 %", "A4", "abc", "BTW-NR 1234.5678.9", "01-23-45"])  # fmt: skip
 def test_what_is_no_amount_is_refused(text) -> None:
     assert find(text, "money") == []
