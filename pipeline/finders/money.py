@@ -26,16 +26,27 @@ _AMOUNT_ENDS = re.compile(rf"\d[ \u00a0]?[{_SIGNS}]\Z")  # 10.00€
 _CELL_BEGINS = re.compile(r"(?:(?:\A|[\n\r\f|\t]) ?|[ \u00a0]{2}|[\d)%][ \u00a0])\Z")
 _CELL_ENDS = re.compile(r"[ \u00a0]?(?:\Z|[\n\r\f|\t])|[ \u00a0]{2}|[ \u00a0][\d($€£-]")
 _BEHIND = frozenset("円元圓圆块원")  # never stand before their amount
-_SCALES = {
-    "thousand": 3, "million": 6, "millions": 6, "billion": 9, "billions": 9, "Mio": 6, "Mio.": 6, "Millionen": 6,
-    "Mrd": 9, "Mrd.": 9, "Milliarden": 9, "millions d'": 6, "milliard": 9, "milliards": 9, "millones": 6,
-    "milhões": 6, "milhão": 6, "bilhões": 9, "milioni": 6, "miliardi": 9, "miljoen": 6, "miljard": 9,
-    "milionów": 6, "miliony": 6, "mln": 6, "mld": 9, "млн": 6, "млрд": 9, "тыс.": 3, "тыс": 3, "milyon": 6,
-    "milyar": 9, "مليون": 6, "مليار": 9, "लाख": 5, "करोड़": 7, "万": 4, "萬": 4, "億": 8, "亿": 8,
+_POWERS = {
+    "thousand": 3, "tausend": 3, "tsd": 3, "tsd.": 3, "тыс": 3, "тыс.": 3, "万": 4, "萬": 4,
+    "lakh": 5, "lakhs": 5, "lac": 5, "lacs": 5, "लाख": 5, "crore": 7, "crores": 7, "करोड़": 7, "億": 8, "亿": 8,
+    "million": 6, "millions": 6, "mio": 6, "mio.": 6, "millionen": 6, "million d'": 6, "millions d'": 6, "millón": 6,
+    "millones": 6, "milhão": 6, "milhões": 6, "milione": 6, "milioni": 6, "miljoen": 6, "milion": 6, "miliony": 6,
+    "milionów": 6, "mln": 6, "mln.": 6, "млн": 6, "млн.": 6, "milyon": 6, "مليون": 6,
+    "billion": 9, "billions": 9, "mrd": 9, "mrd.": 9, "milliarde": 9, "milliarden": 9, "milliard": 9, "milliards": 9,
+    "milliard d'": 9, "milliards d'": 9, "mil millones": 9, "mil milhões": 9, "bilhão": 9, "bilhões": 9,
+    "miliardo": 9, "miliardi": 9, "miljard": 9, "mld": 9, "mld.": 9, "млрд": 9, "млрд.": 9, "milyar": 9, "مليار": 9,
+    "trillion": 12, "trillions": 12, "billionen": 12,
 }  # fmt: skip
-_SCALE = re.compile(
-    r"\s?(" + "|".join(sorted(map(re.escape, _SCALES), key=len, reverse=True)) + r")(?![^\W\u3000-\u9fff])"
+_SCALES = {form: power for word, power in _POWERS.items() for form in (word, word.upper(), word.capitalize())}
+_SCALES |= {"MİLYON": 6, "MİLYAR": 9}
+_NO_LETTER = r"(?![^\W\u3000-\u9fff])"
+_SCALE = re.compile(rf"\s?(?=[^\W\d_])({'|'.join(sorted(map(re.escape, _SCALES), key=len, reverse=True))}){_NO_LETTER}")
+# These mean other things too (metres, minutes, a class of tax) and count only beside a currency.
+_SHORT_POWERS = {"k": 3, "mil": 3, "m": 6, "mn": 6, "b": 9, "bn": 9}
+_SHORT_SCALE = re.compile(
+    rf"[ \u00a0\u202f]?(bn|BN|mn|MN|mil|MIL){_NO_LETTER}|([kKmMbB]){_NO_LETTER}|[ \u00a0\u202f]([kM])(?=[€$£])"
 )
+_LETTER = re.compile(r"[^\W\d_\u3000-\u9fff\uac00-\ud7a3]")
 
 
 def find(text: str, settled: Settled) -> list[Span]:
@@ -61,16 +72,18 @@ class _Amount:
         self.start, self.end = numeral.start, numeral.end
         self.ambiguous = numeral.ambiguous
         self.negative = self.marked = False
-        value = Decimal(numeral.digits)
-        if scale := _SCALE.match(text, self.end):
-            value = value.scaleb(_SCALES[scale.group(1)])
-            self.end, self.marked = scale.end(), True
-        elif rounding := _ROUND.match(plain, self.end):
-            self.end, self.marked = rounding.end(), True
-        self._sign_before(plain)
         self.currency: str | None = None
+        self._sign_before(plain)
         self.outer = (self.start, self.end)
-        self.currency_found = self._currency_before(text, plain) or self._currency_after(text)
+        self.currency_found = self._currency_before(text, plain)
+        power = self._scale(text, numeral.decimals)
+        if not power and (rounding := _ROUND.match(plain, self.end)):
+            self.end, self.marked = rounding.end(), True
+        self.outer = (self.outer[0], self.end)
+        self.currency_found = self.currency_found or self._currency_after(text)
+        if _LETTER.match(text, self.end) and not _currency_behind(text, self.end):
+            self.ambiguous = True  # what is written together with an amount may be part of it
+        value = Decimal(numeral.digits).scaleb(power)
         self._sign_around(text, plain)
         self.value = f"{-value if self.negative and value else value:f}"
 
@@ -105,22 +118,26 @@ class _Amount:
                 return True
         return False
 
+    def _scale(self, text: str, decimals: int) -> int:
+        """The power of ten that is written behind the amount, which then ends behind it; 0 without one."""
+        if scale := _SCALE.match(text, self.end):
+            self.end, self.marked = scale.end(), True
+            return _SCALES[scale.group(1)]
+        if not (scale := _SHORT_SCALE.match(text, self.end)):
+            return 0
+        short = str(scale[scale.lastindex or 0])
+        if not self.currency_found and (short in "mb" or not _currency_behind(text, scale.end())):
+            return 0
+        # Letters behind $12.50 may be a class of tax, and $5 mil is a million in careless English.
+        self.ambiguous |= (len(short) == 1 and decimals == 2) or (short == "mil" and self.currency == "USD")
+        self.end, self.marked = scale.end(), True
+        return _SHORT_POWERS[short.lower()]
+
     def _currency_after(self, text: str) -> bool:
-        start = self.end
-        while start < len(text) and start - self.end < _GAP and text[start] in " \u00a0\u202f\u2009\t":
-            start += 1
-        if text[start : start + 1] not in first_characters():
-            return False
-        for length in range(min(longest(), len(text) - start), 0, -1):
-            written = text[start : start + length]
-            stop = start + length
-            if written in currencies() and not (written[-1].isalpha() and _is_letter(text[stop : stop + 1], written)):
-                # In "5.00 $ 7.00" the sign belongs to what follows unless a blank parts them.
-                if not written[0].isalnum() and text[stop : stop + 1].isdigit():
-                    continue
-                self.currency, self.outer = currencies()[written], (self.outer[0], stop)
-                return True
-        return False
+        behind = _currency_behind(text, self.end)
+        if behind:
+            self.currency, self.outer = currencies()[behind[0]], (self.outer[0], behind[1])
+        return behind is not None
 
     def _sign_around(self, text: str, plain: str) -> None:
         """Accountants' negatives: (5.00) and 5.00-. In a sentence parentheses are no minus: "five dollars ($5.00)"."""
@@ -149,6 +166,24 @@ class _Amount:
         begins, ends = bool(_CELL_BEGINS.search(plain, max(start - 3, 0), start)), bool(_CELL_ENDS.match(plain, end))
         self.ambiguous |= begins != ends
         return begins and ends
+
+
+def _currency_behind(text: str, end: int) -> tuple[str, int] | None:
+    """The currency that follows an amount, as it is written, and where it ends."""
+    start = end
+    while start < len(text) and start - end < _GAP and text[start] in " \u00a0\u202f\u2009\t":
+        start += 1
+    if text[start : start + 1] not in first_characters():
+        return None
+    for length in range(min(longest(), len(text) - start), 0, -1):
+        written = text[start : start + length]
+        stop = start + length
+        if written in currencies() and not (written[-1].isalpha() and _is_letter(text[stop : stop + 1], written)):
+            # In "5.00 $ 7.00" the sign belongs to what follows unless a blank parts them.
+            if not written[0].isalnum() and text[stop : stop + 1].isdigit():
+                continue
+            return written, stop
+    return None
 
 
 def _continues(text: str, start: int, first: str) -> bool:

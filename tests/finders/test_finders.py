@@ -245,6 +245,42 @@ def test_what_parts_two_amounts_is_no_minus(text, expected) -> None:
     assert not any(number.startswith("-") for _, number in quotes(text, "money"))
 
 
+@pytest.mark.parametrize(
+    ("text", "written", "expected", "currency"),
+    [
+        ("USD 5 Million", "USD 5 Million", "5000000", "USD"), ("$1.2 Billion", "$1.2 Billion", "1200000000", "USD"),
+        ("$2.5bn", "$2.5bn", "2500000000", "USD"), ("€5M", "€5M", "5000000", "EUR"), ("$10k", "$10k", "10000", "USD"),
+        ("£5m.", "£5m", "5000000", "GBP"), ("10k EUR", "10k EUR", "10000", "EUR"), ("5 M€", "5 M€", "5000000", "EUR"),
+        ("$3 TRILLION", "$3 TRILLION", "3000000000000", "USD"), ("EUR 7mn", "EUR 7mn", "7000000", "EUR"),
+        ("Rs. 5 crore", "Rs. 5 crore", "50000000", "INR"), ("₹2.5 lakh", "₹2.5 lakh", "250000", "INR"),
+        ("Rs 3 Lakhs", "Rs 3 Lakhs", "300000", "INR"), ("Rs 3 lac", "Rs 3 lac", "300000", "INR"),
+        ("Rs 2 Crores", "Rs 2 Crores", "20000000", "INR"), ("1 Million EUR", "1 Million EUR", "1000000", "EUR"),
+        ("1 Milliarde €", "1 Milliarde €", "1000000000", "EUR"), ("R$ 5 mil", "R$ 5 mil", "5000", "BRL"),
+        ("2 MIO EUR", "2 MIO EUR", "2000000", "EUR"), ("500 mil reais", "500 mil reais", "500000", "BRL"),
+        ("-$5M", "-$5M", "-5000000", "USD"),
+    ],
+)  # fmt: skip
+def test_amounts_in_thousands_and_millions(text, written, expected, currency) -> None:
+    span = find(text, "money")[0]
+
+    assert (text[span.start : span.end], span.value, span.currency) == (written, expected, currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$ 5 men", ("$ 5", "5", False)), ("$5 M8", ("$5", "5", False)), ("$5 k", ("$5", "5", False)),
+        ("5 mil", ("5", "5", False)), ("5M", ("5", "5", True)), ("$5x", ("$5", "5", True)),
+        ("€5Mrdx", ("€5", "5", True)), ("$5USD", ("$5", "5", False)), ("5.00EUR", ("5.00EUR", "5.00", False)),
+        ("$5 mil", ("$5 mil", "5000", True)), ("€12.50B", ("€12.50B", "12500000000", True)),
+    ],
+)  # fmt: skip
+def test_letters_behind_an_amount_that_are_no_scale(text, expected) -> None:
+    span = find(text, "money")[0]
+
+    assert (text[span.start : span.end], span.value, span.ambiguous) == expected
+
+
 @pytest.mark.parametrize("text", ["19/10/2018", "12:30", "1.2.3", "10.0.0.1", "10.00%", "19,5 %", "A4", "abc", "BTW-NR 1234.5678.9", "01-23-45"])  # fmt: skip
 def test_what_is_no_amount_is_refused(text) -> None:
     assert find(text, "money") == []
