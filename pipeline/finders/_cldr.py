@@ -8,7 +8,8 @@ from functools import cache
 from babel import Locale
 from babel.numbers import list_currencies
 
-# In this order: where two languages give one word to two months, the earlier language has it.
+# In this order: where two languages give one word to two months (Polish and Croatian: listopada), the earlier language
+# has it, and the date is marked.
 _LOCALES = [
     "en",
     "de",
@@ -72,9 +73,9 @@ def fold_name(name: str) -> str:
 
 
 @cache
-def month_names() -> dict[str, int]:
-    """Folded month names and abbreviations of many languages -> 1 to 12."""
-    names: dict[str, int] = {}
+def month_names() -> dict[str, tuple[int, ...]]:
+    """Folded month names and abbreviations of many languages -> 1 to 12; the likeliest first where languages differ."""
+    names: dict[str, dict[int, None]] = {}
     for code in _LOCALES:
         months = Locale.parse(code).months
         for context in ("format", "stand-alone"):
@@ -82,10 +83,10 @@ def month_names() -> dict[str, int]:
                 for number, name in months[context][width].items():
                     folded = fold_name(str(name))
                     if len(folded) > 1 and not any(char.isdigit() for char in folded):
-                        names.setdefault(folded, int(number))
+                        names.setdefault(folded, {})[int(number)] = None
     for name, number in _MORE.items():
-        names.setdefault(fold_name(name), number)
-    return names
+        names.setdefault(fold_name(name), {})[number] = None
+    return {name: tuple(numbers) for name, numbers in names.items()}
 
 
 @cache

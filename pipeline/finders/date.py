@@ -26,8 +26,10 @@ _NOT_IN_WORD = rf"(?<!{_LETTER})(?<![\u0900-\u0963])"
 _WORD_ENDS = rf"(?!{_LETTER}|[\u0900-\u0963\u0300-\u036f])"
 _GAP = r"\s{0,3}[-./,]?\s{0,2}"
 _ORDINAL = r"(?:st|nd|rd|th|ste|er|re|eme|go|[eaoºª°.]|-?го|-?ое|-?е)?"
-_OF = r"(?:(?:day\s+of|dia\s+de|del?|of|di|do|من)\s{1,2}|d['’])?"
+_OF = r"(?:(?:day\s+of|dia\s+de|del?|of|di|do|من)\s{1,2}|d['’]|ב)?"
 _YEAR = r"(?P<y>\d{4}|['’]?\d{2})(?!\d|[:.,]\d|\s?:\d)"
+
+_MAYBE_NO_YEAR = re.compile(rf"\s\d\d[ \u00a0]{_LETTER}")  # 5 May 10 am; 5 mars 18 à Paris
 
 _DIGITS = re.compile(r"\d+")
 _REACH = 60  # characters: longer than any month with what may stand between it and its day or year
@@ -71,6 +73,7 @@ class _Reading:
     day: int
     month_first: tuple[int, int] | None = None  # the other reading: month, day
     dotted: bool = False
+    doubtful: bool = False  # there is another reading that no order of day and month settles
 
 
 def find(text: str, settled: Settled) -> list[Span]:
@@ -87,7 +90,7 @@ def settle_day_first(text: str) -> bool | None:
     certain = {(r.year, r.month, r.day) for r in readings if r.month_first is None}
     votes = {True: 0, False: 0}
     for reading in readings:
-        if reading.dotted:
+        if reading.dotted or reading.doubtful:
             continue
         if reading.month_first is None:
             written_first = _numeric_order(text, reading)
@@ -115,12 +118,12 @@ def _numeric_order(text: str, reading: _Reading) -> bool | None:
 
 
 def _span(reading: _Reading, day_first: bool | None) -> Span:
-    month, day, ambiguous = reading.month, reading.day, False
+    month, day, ambiguous = reading.month, reading.day, reading.doubtful
     if reading.month_first is not None:
         if day_first is False:
             month, day = reading.month_first
         # Dots go with the day first all over the world; anything else is marked even when it is settled.
-        ambiguous = not reading.dotted or day_first is False
+        ambiguous |= not reading.dotted or day_first is False
     value = f"{reading.year:04d}-{month:02d}" + (f"-{day:02d}" if day else "")
     return Span(reading.start, reading.end, value, ambiguous=ambiguous)
 
@@ -174,7 +177,7 @@ def _named_patterns() -> tuple[re.Pattern[str], ...]:
             rf"{_NOT_IN_WORD}{month}[\s-]{{0,2}}(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:\s?[,.]\s?|\s{{1,2}}|-|/){_YEAR}"
             rf"(?!(?<=\D\d\d)\s{_LETTER})"
         ),
-        re.compile(rf"(?<!\d)(?P<y>\d{{4}}){_GAP}{month}[\s.-]{{0,2}}(?P<d>\d{{1,2}})(?!\d)"),
+        re.compile(rf"(?<!\d)(?P<y>\d{{4}}){_GAP}(?:m\.\s{{1,2}})?{month}[\s.-]{{0,2}}(?P<d>\d{{1,2}})(?!\d)"),
         # Behind a day that does not exist (30 February 2018) the month is no date either.
         re.compile(rf"{_NOT_IN_WORD}(?<!\d)(?<!\d[\s./-])(?<!\d\.\s){month}{_GAP}{of_year}(?P<y>\d{{4}})(?!\d)"),
     )
@@ -191,8 +194,8 @@ def _name_pattern(name: str) -> str:
 
 
 @cache
-def _folded_months() -> dict[str, int]:
-    return {name.replace("ı", "i"): number for name, number in month_names().items() if not name.startswith("de ")}
+def _folded_months() -> dict[str, tuple[int, ...]]:
+    return {name.replace("ı", "i"): numbers for name, numbers in month_names().items() if not name.startswith("de ")}
 
 
 def _named(folded: str) -> Iterator[_Reading]:
@@ -219,11 +222,12 @@ def _named_in(folded: str, low: int, high: int) -> Iterator[_Reading]:
             parts = match.groupdict()
             name = fold_name(parts["m"]).replace("ı", "i")
             year, day = _year(parts["y"]), int(parts.get("d") or 0)
-            month = _folded_months()[name]
+            month, *others = _folded_months()[name]
             if _exists(year, month, day or 1, _FIRST_NAMED_YEAR) and (day or "d" not in parts):
                 start = min(match.start(group) for group in parts)
                 end = max(match.end(group) for group in parts)
-                yield _Reading(start, end, year, month, day)
+                doubtful = bool(others) or bool(_MAYBE_NO_YEAR.match(folded, match.start("y") - 1))
+                yield _Reading(start, end, year, month, day, doubtful=doubtful)
 
 
 # -- numbers only -----------------------------------------------------------------------------------------------
@@ -260,7 +264,8 @@ def _read_numeric(plain: str, match: re.Match[str]) -> _Reading | None:
     if day_first and month_first and day_first != month_first:
         return _Reading(start, end, year, *day_first, month_first, mark == ".")
     if day_first or month_first:
-        return _Reading(start, end, year, *(day_first or month_first or (0, 0)))
+        year_first = mark == "-" and len(c) == 2 and _exists(_year(a), int(b), int(c))  # 18-12-25
+        return _Reading(start, end, year, *(day_first or month_first or (0, 0)), doubtful=year_first)
     if len(a) == len(c) == 2 and mark and _exists(_year(a), int(b), int(c)):  # 98-12-31
         return _Reading(start, end, _year(a), int(b), int(c))
     return None

@@ -87,6 +87,7 @@ def test_one_day_in_many_writings(text) -> None:
         ("marzo de 2018", "2018-03"), ("2018年3月", "2018-03"), ("31.12.99", "1999-12-31"), ("31.12.68", "2068-12-31"),
         ("12 May 1705", "1705-05-12"), ("98-12-31", "1998-12-31"), ("9 Jänner 2020", "2020-01-09"),
         ("5 mrt 2020", "2020-03-05"), ("7 stycznia 2019 r.", "2019-01-07"), ("Dec 9, 14", "2014-12-09"),
+        ("5 במרץ 2018", "2018-03-05"), ("5 מרץ 2018", "2018-03-05"), ("2018 m. kovo 5 d.", "2018-03-05"), ("2018 m. gruodžio 12 d.", "2018-12-12"),
     ],
 )  # fmt: skip
 def test_special_dates(text, expected) -> None:
@@ -100,6 +101,27 @@ def test_special_dates(text, expected) -> None:
 ])  # fmt: skip
 def test_what_is_no_date_is_refused(text) -> None:
     assert find(text, "date") == []
+
+
+@pytest.mark.parametrize("text", [
+    "5 May 10 am", "on 5 May 12 people came", "5 mars 18 à Paris", "5. März 18 Uhr", "18-12-25", "12. listopada 2023", "3. srp 2020",
+    "12 LISTOPADA 2023", "10 lis 2022",
+])  # fmt: skip
+def test_a_date_that_its_words_allow_to_read_otherwise_is_marked(text) -> None:
+    assert [span.ambiguous for span in find(text, "date")] == [True]
+
+
+@pytest.mark.parametrize("text", [
+    "5 May '10 am", "5 May 2010 am", "15-Mar-18 at noon", "5 mars 18", "5 mars 18.", "5 mars 18\nParis", "12 Dec 25, Paris",
+    "2018-12-25", "18.12.25", "18/12/25", "18-12-99", "18-12-32", "3. srpnja 2020", "3. srpna 2020", "1 października 2023",
+])  # fmt: skip
+def test_a_date_that_can_be_read_in_one_way_is_not_marked(text) -> None:
+    assert [span.ambiguous for span in find(text, "date")] == [False]
+
+
+def test_a_year_first_or_last_settles_no_other_date() -> None:
+    assert settle_day_first("18-12-25") is None
+    assert settle_day_first("18-12-25 and 03/25/2018") is False
 
 
 def test_two_dates_are_no_one_value() -> None:
