@@ -29,11 +29,11 @@ _BEHIND = frozenset("円元圓圆块원")  # never stand before their amount
 _POWERS = {
     "thousand": 3, "tausend": 3, "tsd": 3, "tsd.": 3, "тыс": 3, "тыс.": 3, "万": 4, "萬": 4,
     "lakh": 5, "lakhs": 5, "lac": 5, "lacs": 5, "लाख": 5, "crore": 7, "crores": 7, "करोड़": 7, "億": 8, "亿": 8,
-    "million": 6, "millions": 6, "mio": 6, "mio.": 6, "millionen": 6, "million d'": 6, "millions d'": 6, "millón": 6,
+    "million": 6, "millions": 6, "mio": 6, "mio.": 6, "millionen": 6, "millón": 6,
     "millones": 6, "milhão": 6, "milhões": 6, "milione": 6, "milioni": 6, "miljoen": 6, "milion": 6, "miliony": 6,
     "milionów": 6, "mln": 6, "mln.": 6, "млн": 6, "млн.": 6, "milyon": 6, "مليون": 6,
     "billion": 9, "billions": 9, "mrd": 9, "mrd.": 9, "milliarde": 9, "milliarden": 9, "milliard": 9, "milliards": 9,
-    "milliard d'": 9, "milliards d'": 9, "mil millones": 9, "mil milhões": 9, "bilhão": 9, "bilhões": 9,
+    "mil millones": 9, "mil milhões": 9, "bilhão": 9, "bilhões": 9,
     "miliardo": 9, "miliardi": 9, "miljard": 9, "mld": 9, "mld.": 9, "млрд": 9, "млрд.": 9, "milyar": 9, "مليار": 9,
     "trillion": 12, "trillions": 12, "billionen": 12,
 }  # fmt: skip
