@@ -91,15 +91,15 @@ class Intake:
                 for name, sha256 in ((_absolute(path), row.sha256) for path, row in zip(batch, rows, strict=True)):
                     if sha256 is None or self._read_in_vain(name):
                         continue
-                    if not self._is_read(name):
-                        if self._failed_alike(name, sha256):
-                            continue
+                    read_by = self._read_by(name, sha256)
+                    if read_by is not None:
+                        if _reader(name) != read_by:
+                            renamed.setdefault(sha256, name)
+                    elif not self._failed_alike(name, sha256):
                         names = unread.setdefault(sha256, [])
                         if _reader(name) not in map(_reader, names):
                             names.append(name)
                             names.sort(key=_is_unknown)
-                    elif _reader(name) != self._store.reader_version(sha256):
-                        renamed.setdefault(sha256, name)
         gone = 0
         if limit is None:
             roots = [_absolute(path) for _, inputs in tasks for path in inputs]
@@ -145,9 +145,12 @@ class Intake:
             failure = Failure(name, "read", "unreadable", message, hint)
             return False, FileRow(name, None, path.name, 0, 0, None), failure
 
-    def _is_read(self, path: str) -> bool:
-        """Whether its bytes and what they hold were read as they would be now, under whatever name."""
-        return all(map(self._is_current, self._store.read_as(path, self._run_id)))
+    def _read_by(self, path: str, sha256: str) -> str | None:
+        """Which reader read its bytes, under whatever name; None unless they and what they hold need no reading now."""
+        held = list(self._store.read_as(path, self._run_id))
+        if not all(map(self._is_current, held)):
+            return None
+        return next(was.reader_version for was in held if was.sha256 == sha256)
 
     def _is_current(self, was: ReadAs) -> bool:
         return (
@@ -253,7 +256,7 @@ class Intake:
                 within = place.inner(row.path)
                 inner = reader.ask(request)
             except NightdeskError as error:
-                if not self._is_read(row.path):
+                if self._read_by(row.path, row.sha256) is None:
                     yield self._fail_reading(row.path, error, row.sha256)
             else:
                 yield from self._take(inner, within, request, reader)

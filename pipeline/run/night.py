@@ -47,15 +47,13 @@ def seconds_until(wanted: datetime.time, now: datetime.datetime) -> float:
 class NightsEnd:
     """Callable as `should_stop`: DRAIN when the night is over, NOW when its grace time is over as well.
 
-    `reason` says in words what ended it. `asked` is what somebody else (a signal) asks for; the stronger one counts.
-    While the night pauses the call does not return: nothing new is begun until then. `paused` counts these seconds.
-    Several runs may share a night: then each has its own `for_run`.
+    `reason` says in words what ended it. While the night pauses the call does not return: nothing new is begun until
+    then. `paused` counts these seconds. Each run of a night has its own `for_run`.
     """
 
     def __init__(
         self,
         night: Night,
-        asked: Callable[[], Halt] = never,
         *,
         now: datetime.datetime | None = None,
         clock: Callable[[], float] = clock,
@@ -65,7 +63,7 @@ class NightsEnd:
         self.paused = 0.0
         self._sleep = sleep
         self._night = night
-        self._asked = asked
+        self._asked: Callable[[], Halt] = never
         self._clock = clock
         begun = clock()
         ends = []
@@ -80,7 +78,10 @@ class NightsEnd:
         self._tokens: dict[tuple[str, str], int] = {}
 
     def for_run(self, asked: Callable[[], Halt]) -> Self:
-        """The same night for one more run: what is left of its time and its documents; `reason` and `paused` afresh."""
+        """The same night for one more run: what is left of its time and its documents; `reason` and `paused` afresh.
+
+        `asked` is what somebody else (a signal) asks for; the stronger one counts.
+        """
         run = copy.copy(self)  # the documents that were begun are shared
         run.reason, run.paused, run._asked = "", 0.0, asked
         return run

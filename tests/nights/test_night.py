@@ -38,7 +38,7 @@ class Clock:
 
 def an_end(night: Night, asked=lambda: Halt.NO, sleep=pytest.fail) -> tuple[NightsEnd, Clock]:
     clock = Clock()
-    return NightsEnd(night, asked, now=NOON, clock=clock, sleep=sleep), clock
+    return NightsEnd(night, now=NOON, clock=clock, sleep=sleep).for_run(asked), clock
 
 
 def test_a_night_without_an_end_asks_what_others_ask():

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from pipeline.cli import call
+from pipeline.errors import UserError
 from pipeline.evaluation import Gold
 from pipeline.schema import List
 from tests.quality.sets import Set
@@ -27,6 +28,7 @@ def calibrated(set: Set, gold: Sequence[Gold], task: Path, database: Path, model
     given = ("--labels", labels, "--db", database, "--model", model, "--calibrate", "--plot", plot, "--json")
     with patch.dict(os.environ, XDG_DATA_HOME=str(folder)), redirect_stdout(printed):
         code = call(["eval", str(task), *map(str, given)])
+    assert code in (0, UserError.exit_code), code
     return json.loads(printed.getvalue())["calibration"] if code == 0 else None
 
 
