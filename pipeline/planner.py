@@ -1,4 +1,4 @@
-"""Pending prompts of several tasks -> the order that shares most. Pure: it moves prompts and compares hashes.
+"""Pending prompts of several tasks -> the order that shares most. Pure: it moves prompts and compares places.
 
 Prompts of one task share its prefix, so a task's prompts stay together. Prompts of several tasks share a document
 where the tasks let it stand first (`document_first`): then one document's prompts follow each other, and its tokens
@@ -8,28 +8,25 @@ and with it what would have to be done again. `prompt_tokens` says what either c
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from pipeline.data import Prompt
 
 
-def order(streams: Iterable[Iterator[Prompt]]) -> Iterator[Prompt]:
-    """Merge the tasks' prompts: the first stream leads, and each other one whose next prompt shares a document with
-    the one just given follows at once.
+def order(streams: Iterable[tuple[bool, Iterator[tuple[int, Prompt]]]]) -> Iterator[Prompt]:
+    """The tasks one after the other, those with the document first merged into one at the place of their first.
 
-    Holds one prompt of each stream. Streams that bring the documents in the same order share best; any order is right.
+    A stream is whether its task has the document first, and its prompts with the places of their texts. Places ascend
+    and are the same in every stream, so a task that lacks some documents, or began later, shares all the others.
+    Holds one prompt of each stream.
     """
-    sources = [*streams]
-    queues = [deque(itertools.islice(source, 1)) for source in sources]
-    while any(queues):
-        leader = next(queue for queue in queues if queue)
-        shared = _shared(leader[0])
-        for queue, source in zip(queues, sources, strict=True):
-            if queue and (queue is leader or (shared and _shared(queue[0]) == shared)):
-                yield queue.popleft()
-                queue.extend(itertools.islice(source, 1))
+    groups: dict[int, list[Iterator[tuple[int, Prompt]]]] = {}
+    for number, (document_first, prompts) in enumerate(streams):
+        groups.setdefault(-1 if document_first else number, []).append(prompts)
+    for group in groups.values():
+        yield from map(itemgetter(1), heapq.merge(*group, key=itemgetter(0)))
 
 
 def prompt_tokens(frames: Sequence[int], *, chunks: int, tokens: int) -> tuple[int, int]:
@@ -39,8 +36,3 @@ def prompt_tokens(frames: Sequence[int], *, chunks: int, tokens: int) -> tuple[i
     each frame is computed once and each chunk by every task; with the document first it is the other way round.
     """
     return sum(frames) + len(frames) * tokens, tokens + chunks * sum(frames)
-
-
-def _shared(prompt: Prompt) -> str | None:
-    """What the prompt shares with those of other tasks: its first segment. What follows differs from task to task."""
-    return prompt.segments[0].hash if prompt.segments and prompt.segments[0].shared else None

@@ -238,8 +238,8 @@ class _Run:
         try:
             self._store.note_shape(self._run_id, shape)
             yield Opened(self._run_id, self._model.name, shape)
-            prompts = planner.order([task_run.prompts(self._end.admits) for task_run in runs])
-            for completion in engine.run(prompts, self._end):
+            streams = [(one.task.options.document_first, one.prompts(self._end.admits)) for one in runs]
+            for completion in engine.run(planner.order(streams), self._end):
                 owner = next(r for r in runs if r.owns(completion.work_key))
                 yield from owner.save(completion)
         finally:

@@ -69,8 +69,11 @@ class TaskRun:
             document_first=self.task.options.document_first,
         )
 
-    def prompts(self, admits: Callable[[str, Work], bool]) -> Iterator[Prompt]:
-        """The questions to ask, made when they are asked for; those that `admits` turns down wait for another run."""
+    def prompts(self, admits: Callable[[str, Work], bool]) -> Iterator[tuple[int, Prompt]]:
+        """The questions to ask, each with its text's place in the order of all texts (see `planner.order`).
+
+        They are made when they are asked for. Those that `admits` turns down wait for another run.
+        """
         sampling = self._settings.sampling
         for work in self._store.pending(self.task.name, self._recipe, run_id=self._run_id):
             if not admits(self.task.name, work):
@@ -82,7 +85,8 @@ class TaskRun:
                 continue
             prompt = self.builder.prompt(text, work.work_key, temperature=sampling.temperature, seed=sampling.seed)
             self._in_flight[work.work_key] = _Asked(work)
-            yield from with_samples(prompt, sampling)
+            for each in with_samples(prompt, sampling):
+                yield work.place, each
 
     def owns(self, work_key: str) -> bool:
         """Whether this task asked for it."""

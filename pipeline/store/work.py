@@ -38,6 +38,7 @@ class Work:
     index: int
     start: int
     end: int
+    place: int  # ascends from work to work, and is the same for every task that has the text first in this document
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,21 @@ class WorkTable(Part):
             self._do(ENTER_NEW_WORK, parameters)
 
     def _stream(self, parameters: dict[str, object]) -> Iterator[Work]:
-        order = array.array("q", (number for (number,) in self._all(WORK_ORDER, parameters)))
+        order, places = array.array("q"), array.array("q")
+        for number, place in self._all(WORK_ORDER, parameters):
+            order.append(number)
+            places.append(place)
         for begin in range(0, len(order), PAGE):
             page = order[begin : begin + PAGE]
             there = {row[0]: row[1:] for row in self._all(NEXT_WORK, {**parameters, "numbers": json.dumps([*page])})}
-            for number in page:
+            for number, place in zip(page, places[begin : begin + PAGE], strict=True):
                 if number not in there:  # answered or failed meanwhile
                     continue
                 key, text_hash = there[number]
-                place = self._one(FIRST_PLACE, {**parameters, "text_hash": text_hash})
-                if place is not None:
-                    tokens, document, index, start, end = place
-                    yield Work(key, text_hash, tokens, document, index, start, end)
+                first = self._one(FIRST_PLACE, {**parameters, "text_hash": text_hash})
+                if first is not None:
+                    tokens, document, index, start, end = first
+                    yield Work(key, text_hash, tokens, document, index, start, end, place)
 
     def _chunking(self, recipe: str) -> str:
         row = self._one("SELECT chunking FROM _recipes WHERE id = ?", (recipe,))
@@ -248,17 +252,21 @@ _STILL_OPEN = """NOT EXISTS (SELECT 1 FROM _extractions e WHERE e.work = w.key)
 
 # A night does all letters before the first book. Lengths are told apart in steps of four from 40,000 characters (some
 # ten pages) on, so that documents of about the same length keep their order. The length is that of the text and not
-# the tokens of the chunks: several tasks, which cut differently, must bring the documents in one order.
+# the tokens of the chunks, and the order that of the documents and not of `_work`, which a task enters when it first
+# sees them: several tasks, which cut differently and began at different times, must bring the documents in one order.
 WORK_ORDER = f"""
-    SELECT w.id FROM _work w JOIN (
-        SELECT c.text_hash, min(d.id) AS first FROM _chunks c JOIN _documents d ON d.sha256 = c.document
+    SELECT w.id, place.first + 1000000000000000 * coalesce((
+        SELECT CASE WHEN p.end_char < 40000 THEN 0 WHEN p.end_char < 160000 THEN 1
+                    WHEN p.end_char < 640000 THEN 2 WHEN p.end_char < 2560000 THEN 3 ELSE 4 END
+        FROM _pages p WHERE p.document = d.sha256 ORDER BY p.number DESC LIMIT 1), 0)
+    FROM _work w JOIN (
+        SELECT c.text_hash, min(d.id * 1000000 + c.position) AS first
+        FROM _chunks c JOIN _documents d ON d.sha256 = c.document
         WHERE c.chunking = :chunking AND {LIVE.format(document="c.document")} GROUP BY c.text_hash
     ) AS place ON place.text_hash = w.text_hash
-    JOIN _documents d ON d.id = place.first
+    JOIN _documents d ON d.id = place.first / 1000000
     WHERE w.recipe = :recipe AND {_STILL_OPEN}
-    ORDER BY (SELECT CASE WHEN p.end_char < 40000 THEN 0 WHEN p.end_char < 160000 THEN 1
-                          WHEN p.end_char < 640000 THEN 2 WHEN p.end_char < 2560000 THEN 3 ELSE 4 END
-              FROM _pages p WHERE p.document = d.sha256 ORDER BY p.number DESC LIMIT 1), w.id"""
+    ORDER BY 2"""
 
 NEXT_WORK = f"""
     SELECT w.id, w.key, w.text_hash FROM _work w

@@ -206,7 +206,7 @@ def test_it_pauses_while_the_load_is_above_what_was_given(monkeypatch):
 
 
 def work(document: str, index: int, tokens: int) -> Work:
-    return Work(f"{document}{index}", "", tokens, document, index, 0, 1)
+    return Work(f"{document}{index}", "", tokens, document, index, 0, 1, index)
 
 
 def test_no_more_documents_are_begun_than_are_wanted_but_begun_ones_go_on():

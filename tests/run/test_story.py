@@ -615,6 +615,20 @@ def test_tasks_that_read_the_document_first_share_it_and_answer_as_the_slow_twin
     assert fast.summary.counts.prefilled == slow.summary.counts.prefilled - fast.summary.counts.reused
 
 
+def test_a_task_that_begins_later_shares_the_documents_that_the_others_have_still_to_read(nights):
+    nights.letters(30)
+    tasks = ("tone", "other", "third")
+    for name in tasks:
+        nights.task(name, options="document_first = true\n", examples="", instructions=f"A question of {name}.")
+    nights.run(tasks=tasks[:2], limit=10)
+    shortest = min(file.stat().st_size for file in (nights.path / "docs").iterdir())
+
+    rest = nights.run(tasks=tasks)
+
+    assert rest.answered == 20 + 20 + 30
+    assert rest.summary.counts.reused >= 2 * 20 * shortest
+
+
 @pytest.mark.parametrize("engine", ["batched", "naive"])
 def test_thoughts_come_before_answers_and_are_kept_only_on_demand(nights, engine):
     nights.letters(3)

@@ -41,6 +41,26 @@ def test_equal_texts_are_asked_once_in_the_order_they_were_first_seen(store, nig
     assert [store.document(w.document).text[w.start : w.end] for w in night.pending()] == ["zz|", "same", "aa|", "mm|"]
 
 
+def test_every_task_brings_the_documents_in_one_order_whenever_it_saw_them(store, night, begin):
+    """As after a new task, `--limit` or a deadline."""
+    texts = {"/in/1": "a1|a2", "/in/2": "b1|b2", "/in/3": "c1|c2"}
+    other = begin(task="minutes")
+    for one in (night, other):
+        one.look(texts)
+    for text in texts.values():
+        night.read(text, cut=[3])
+    late = begin()
+    store.link_inputs(late.run, "receipts", ["/in/3"])
+    assert len(list(store.pending("receipts", night.recipe, run_id=late.run))) == 2  # it has seen the last one only
+
+    first, second = night.pending(), other.pending()
+
+    assert [(w.document, w.index, w.place) for w in first] == [(w.document, w.index, w.place) for w in second]
+    assert [w.place for w in first] == sorted({w.place for w in first})
+    night.answer(first[2])
+    assert [w.place for w in night.pending()] == [w.place for i, w in enumerate(second) if i != 2]
+
+
 def test_an_answered_key_is_never_asked_again(store, night, begin):
     night.all({"/in/a": "a", "/in/b": "b"})
 
