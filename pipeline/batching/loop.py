@@ -58,8 +58,14 @@ class Loop:
         self._held: Prompt | None = None  # pulled, waiting for room
         self._unbilled = 0  # shared tokens decoded for nobody yet; the next admitted prompt pays
 
-    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = lambda: Halt.NO) -> Iterator[Completion]:
-        """Completions as they finish, in any order. On `Halt.NOW` unfinished answers are dropped."""
+    def run(
+        self, prompts: Iterable[Prompt | None], should_stop: Callable[[], Halt] = lambda: Halt.NO
+    ) -> Iterator[Completion]:
+        """Completions as they finish, in any order. On `Halt.NOW` unfinished answers are dropped.
+
+        None among the prompts: there is none yet. Answers go on being written, and before the next call there may be
+        one. It ends the run when no answer is being written.
+        """
         source = iter(prompts)
         try:
             while (halt := should_stop()) is not Halt.NOW:
@@ -77,7 +83,7 @@ class Loop:
                 self._release(sequence)
             self._active.clear()
 
-    def _admit(self, source: Iterator[Prompt]) -> Iterator[Completion]:
+    def _admit(self, source: Iterator[Prompt | None]) -> Iterator[Completion]:
         """Fill free slots. A prompt that could never fit is answered with TOO_LONG."""
         while self.ledger.busy < self.ledger.num_slots:
             prompt = self._held or next(source, None)

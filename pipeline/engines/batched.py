@@ -40,7 +40,7 @@ class Batched:
         """Decode calls so far."""
         return self._loop.calls
 
-    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+    def run(self, prompts: Iterable[Prompt | None], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
         """See `pipeline.batching.loop.Loop.run`."""
         return self._loop.run(prompts, should_stop)
 

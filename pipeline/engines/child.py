@@ -76,11 +76,15 @@ class ChildEngine:
             if not busy:
                 return
             self._wait(busy)
-            for replica in busy:
-                try:
-                    yield from self._receive(replica, queue)
-                except (ChildDied, ChildHung) as error:
-                    yield from self._recover(replica, queue, error)
+            arrived: list[Completion] = []
+            try:
+                for replica in busy:
+                    for completion in self._receive(replica, queue):
+                        arrived.append(completion)  # one by one: what came before an error is kept
+                if halt is Halt.NO:
+                    self._deal(queue)  # first, since keeping an answer takes time
+            finally:
+                yield from arrived
         for replica in self._living():
             replica.child.kill()
 
@@ -93,12 +97,11 @@ class ChildEngine:
         return [replica for replica in self._replicas if not replica.retired]
 
     def _deal(self, queue: _Queue) -> None:
-        """Send prompts until every child has enough, and say when there are no more: none must wait for one."""
+        """Send prompts until every child has enough. When there are no more, share out what is not begun."""
         free = []
         for replica in self._living():
             if queue.alone and not replica.prompts:
                 self._send(replica, queue.alone.popleft())
-                replica.end_batch()
             if not any(self._ledger.must_run_alone(key) for key in replica.prompts):
                 free.append(replica)
         while room := [replica for replica in free if len(replica.prompts) < self._window]:
@@ -109,8 +112,6 @@ class ChildEngine:
             self._send(min(room, key=lambda replica: replica.load + replica.cost(prompt, answer)), prompt)
         else:
             return
-        for replica in self._living():
-            replica.end_batch()
         if any(not replica.prompts for replica in free):
             longest = max(free, key=lambda replica: len(replica.prompts))
             if len(longest.prompts) > self._slots and not longest.asked:
@@ -132,13 +133,17 @@ class ChildEngine:
             replica.waited(waited)
 
     def _receive(self, replica: Replica, queue: _Queue) -> Iterator[Completion]:
-        for completion in replica.completions():
-            self._ledger.forget([completion.work_key])
-            self._answers += len(completion.tokens)
-            self._answered += 1
-            yield completion
-        queue.again.extend(replica.given_back)
-        replica.given_back.clear()
+        """What has arrived from a child, and what a lost one leaves."""
+        try:
+            for completion in replica.completions():
+                self._ledger.forget([completion.work_key])
+                self._answers += len(completion.tokens)
+                self._answered += 1
+                yield completion
+            queue.again.extend(replica.given_back)
+            replica.given_back.clear()
+        except (ChildDied, ChildHung) as error:
+            yield from self._recover(replica, queue, error)
 
     def _recover(self, replica: Replica, queue: _Queue, error: ChildError) -> Iterator[Completion]:
         """Give the lost child's work back, and start a fresh one.

@@ -36,10 +36,10 @@ class Naive:
         """Decode calls so far."""
         return self._calls
 
-    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
-        """Completions in the order of the prompts."""
+    def run(self, prompts: Iterable[Prompt | None], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+        """Completions in the order of the prompts. None (there is none yet) ends the run: nothing is being written."""
         for prompt in prompts:
-            if should_stop() is not Halt.NO:
+            if prompt is None or should_stop() is not Halt.NO:
                 return
             yield self._answer(prompt)
 

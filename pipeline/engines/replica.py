@@ -34,7 +34,6 @@ class Replica:
         self._unknown = UNKNOWN * self._max_batch * size
         self._costs: dict[str, float] = {}
         self._shared: OrderedDict[tuple[str, ...], None] = OrderedDict()  # stretches that it has decoded lately
-        self._open = False  # a batch was begun and not ended
         self._halt = Halt.NO
         self._built = False  # heard of since its process was started
         self._seconds, self._rows = 0.0, 0
@@ -72,11 +71,11 @@ class Replica:
         if not self.child.alive:
             self.child.stop()
             self.child.start()
-            self._open = self._built = self.retired = False
+            self._built = self.retired = False
             self._shared.clear()
 
     def send(self, prompt: Prompt, answer: float) -> None:
-        """One more prompt for the open batch."""
+        """One more prompt."""
         self._costs[prompt.work_key] = self.cost(prompt, answer)
         self.prompts[prompt.work_key] = prompt
         if key := _shared(prompt):
@@ -84,14 +83,8 @@ class Replica:
             self._shared.move_to_end(key)
             if len(self._shared) > HOLDERS:
                 self._shared.popitem(last=False)
-        self._open, self.asked = True, False
+        self.asked = False
         self.child.send(prompt)
-
-    def end_batch(self) -> None:
-        """No more prompts come: it must not wait for one."""
-        if self._open:
-            self._open = False
-            self.child.send(Ask.END)
 
     def ask_back(self) -> None:
         """Ask for what it has not begun."""
@@ -136,7 +129,7 @@ class Replica:
         self.prompts.clear()
         self._costs.clear()
         self._shared.clear()
-        self._open, self._halt, self._built = False, Halt.NO, False
+        self._halt, self._built = Halt.NO, False
         self._calls_before, self._calls = self.calls, 0
         return lost
 

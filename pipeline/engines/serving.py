@@ -15,9 +15,8 @@ from pipeline.supervise import Channel, Closed
 
 
 class Ask(enum.Enum):
-    """What the parent says besides prompts."""
+    """What the parent says besides prompts and halts."""
 
-    END = "end"  # no more prompts in this batch
     GIVE_BACK = "give back"  # the prompts that are not begun: somebody else is free
 
 
@@ -32,7 +31,7 @@ def serve(channel: Channel, spec: EngineSpec) -> None:
     """Build the engine, answer prompts until the parent says halt or closes.
 
     Sends GivenBack of nothing when the engine is built, and of what was not begun when it is asked for;
-    (completion, calls); (None, calls) when a batch has ended.
+    (completion, calls); (None, calls) when it has halted. Never waits for a prompt while an answer is being written.
     """
     engine = spec.build()
     prepare = engine.prepare if spec.compile_ahead and isinstance(engine, Batched) else None
@@ -42,8 +41,8 @@ def serve(channel: Channel, spec: EngineSpec) -> None:
         while True:
             for completion in engine.run(inbox.batch(), inbox.should_stop):
                 channel.send((completion, engine.calls))
-            channel.send((None, engine.calls))
-            inbox.halted_is_done()
+            if inbox.halted():
+                channel.send((None, engine.calls))
     except Closed:
         return
     finally:
@@ -51,24 +50,26 @@ def serve(channel: Channel, spec: EngineSpec) -> None:
 
 
 class _Inbox:
-    """The child's messages as they arrive. A batch of prompts ends with END; the next one may be there already."""
+    """The child's messages as they arrive."""
 
     def __init__(self, channel: Channel, prepare: Callable[[Iterable[Prompt]], None] | None) -> None:
         """`prepare` is told between two calls which prompts wait."""
         self._channel = channel
         self._prepare = prepare
-        self._queue: deque[Prompt | Ask] = deque()
+        self._queue: deque[Prompt] = deque()
         self._halt = Halt.NO
 
-    def batch(self) -> Iterator[Prompt]:
-        """The prompts of this batch; waits for them."""
+    def batch(self) -> Iterator[Prompt | None]:
+        """Prompts until a halt: waits for the first one, and gives None where the next one is not there yet."""
+        waits = True
         while self._halt is Halt.NO:
-            if not self._queue:
+            if self._queue:
+                waits = False
+                yield self._queue.popleft()
+            elif waits or self._channel.poll():
                 self._take()
-            elif isinstance(prompt := self._queue.popleft(), Prompt):
-                yield prompt
             else:
-                return
+                yield None
 
     def should_stop(self) -> Halt:
         """Asked between two calls of the model: also the child's sign of life."""
@@ -76,12 +77,13 @@ class _Inbox:
         while self._channel.poll():
             self._take()
         if self._prepare is not None:
-            self._prepare(each for each in self._queue if isinstance(each, Prompt))
+            self._prepare(self._queue)
         return self._halt
 
-    def halted_is_done(self) -> None:
-        """A halted batch has ended: the parent knows that the rest was dropped."""
-        self._halt = Halt.NO
+    def halted(self) -> bool:
+        """Whether a halt ended the run. The parent, once told, knows that the rest was dropped, and may go on."""
+        halt, self._halt = self._halt, Halt.NO
+        return halt is not Halt.NO
 
     def _take(self) -> None:
         message = self._channel.recv()
@@ -89,8 +91,8 @@ class _Inbox:
             self._halt = message
             self._queue.clear()
         elif message is Ask.GIVE_BACK:
-            keys = tuple(each.work_key for each in self._queue if isinstance(each, Prompt))
-            self._queue = deque(each for each in self._queue if not isinstance(each, Prompt))
+            keys = tuple(prompt.work_key for prompt in self._queue)
+            self._queue.clear()
             self._channel.send(GivenBack(keys))
         else:
             self._queue.append(message)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.engines import Engine
 from pipeline.engines.batched import Batched
 from pipeline.engines.naive import Naive
 from pipeline.engines.prefix_cache import Keeping, PrefixCache
@@ -39,7 +38,7 @@ class EngineSpec:
         """Of what is made: the slow twin reads its prompts in the one pool it has."""
         return self.shape.sizes.in_one_pool if self.engine == "naive" else self.shape.sizes
 
-    def build(self) -> Engine:
+    def build(self) -> Batched | Naive:
         """Load the model and make the engine, in this process. Raises ModelError."""
         vocabulary = ByteTokenizer().vocabulary if self.model is None else Tokenizer.load(self.model).vocabulary
         compile = with_thoughts(grammar(self.grammar, vocabulary).compile, vocabulary)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,41 @@ def test_more_prefixes_than_holders_are_evicted_and_come_back() -> None:
     prompts = [prompt(i, [b"prefix %d" % (i % 7)], b"doc") for i in range(28)]
     engine = batched(slots=2)
     assert answers(engine, prompts) == answers(naive(), prompts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(prompts_strategy, st.lists(st.integers(0, 30), min_size=12, max_size=12), st.integers(1, 4))
+def test_prompts_that_are_not_there_yet_change_no_answer(
+    items: list[tuple[list[bytes], bytes, int, float]], gaps: list[int], slots: int
+) -> None:
+    prompts = [prompt(i, *item) for i, item in enumerate(items)]
+    coming = [each for gap, one in zip(gaps, prompts, strict=False) for each in (*[None] * gap, one)]
+    left = iter(coming)
+    engine = batched(slots=slots)
+    fast: dict[str, tuple[int, ...]] = {}
+    while len(fast) < len(prompts):  # with nothing to do it ends its run
+        fast |= {c.work_key: c.tokens for c in engine.run(left)}
+
+    assert fast == answers(naive(), prompts)
+
+
+def test_answers_are_finished_while_no_other_prompt_is_there() -> None:
+    done: list[str] = []
+    calls: list[int] = []  # when it was asked for a prompt that was not there
+    engine = batched(slots=3)
+
+    def source() -> Iterator[Prompt | None]:
+        yield from (prompt(i, [], b"x") for i in range(2))
+        while len(done) < 2:
+            calls.append(engine.calls)
+            yield None
+        yield prompt(2, [], b"x")
+
+    for completion in engine.run(source()):
+        done.append(completion.work_key)
+    assert sorted(done) == ["key-0", "key-1", "key-2"]
+    assert calls == [*range(len(calls))]  # a call each time
+    assert len(calls) > 2
 
 
 def test_draining_finishes_what_was_begun_and_begins_nothing() -> None:

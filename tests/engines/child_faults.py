@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.batching import Halt
 from pipeline.data import Completion, Prompt
-from pipeline.engines import Engine, never
+from pipeline.engines import never
+from pipeline.engines.batched import Batched
+from pipeline.engines.naive import Naive
 from pipeline.engines.serving import serve
 from pipeline.engines.spec import EngineSpec
 from pipeline.supervise import Channel
@@ -19,7 +21,7 @@ ABORT, HANG, BUG, SLOW = b"#abort#", b"#hang#", b"#bug#", b"#slow#"
 class Faulty:
     """An engine that does what a prompt's text says."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Batched | Naive) -> None:
         self._engine = engine
         self._slow = False
 
@@ -30,7 +32,7 @@ class Faulty:
     def close(self) -> None:
         self._engine.close()
 
-    def run(self, prompts: Iterable[Prompt], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
+    def run(self, prompts: Iterable[Prompt | None], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
         def slow() -> Halt:
             if self._slow:
                 self._slow = False
@@ -39,7 +41,9 @@ class Faulty:
 
         return self._engine.run(map(self._look, prompts), slow)
 
-    def _look(self, prompt: Prompt) -> Prompt:
+    def _look(self, prompt: Prompt | None) -> Prompt | None:
+        if prompt is None:
+            return None
         text = bytes(t for segment in prompt.segments for t in segment.tokens if t < 256)
         if ABORT in text:
             os.abort()

@@ -12,7 +12,7 @@ from pipeline.data import Completion, ConstraintSpec, Prompt, Segment, Stop
 from pipeline.engines.ahead import MOST, Ahead
 from pipeline.engines.batched import Batched
 from pipeline.engines.child import ChildEngine
-from pipeline.engines.serving import Ask, serve
+from pipeline.engines.serving import serve
 from pipeline.engines.shape import Resolved
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
@@ -131,7 +131,7 @@ def test_the_child_tells_between_two_calls_which_prompts_wait(monkeypatch):
         """A channel in memory: everything has arrived."""
 
         def __init__(self) -> None:
-            self.messages: list[object] = [*map(pointed, (0, 1, 2, 4)), Ask.END]
+            self.messages: list[object] = [*map(pointed, (0, 1, 2, 4))]
 
         def poll(self) -> bool:
             return bool(self.messages)

@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,8 +74,47 @@ def test_prompts_are_pulled_only_a_little_ahead(engine: ChildEngine) -> None:
 
     run = engine.run(source())
     next(run)
-    assert len(pulled) <= SPEC.shape.slots + AHEAD + 1
+    assert len(pulled) <= 2 * (SPEC.shape.slots + AHEAD)  # in the place of each that has arrived, another one
     run.close()
+
+
+def test_the_next_prompts_are_on_their_way_when_answers_are_handed_over(engine: ChildEngine) -> None:
+    pulled = []
+
+    def source() -> Iterator[Prompt]:
+        for i in range(60):
+            pulled.append(i)
+            yield prompt(i)
+
+    for _ in engine.run(source()):
+        if len(pulled) < 60:
+            assert len(engine._replicas[0].prompts) == SPEC.shape.slots + AHEAD
+
+
+def test_what_was_finished_is_handed_over_before_an_error_in_making_the_next_prompt(engine: ChildEngine) -> None:
+    def source() -> Iterator[Prompt]:
+        yield from (prompt(i) for i in range(SPEC.shape.slots + AHEAD))
+        raise OSError
+
+    run = engine.run(source())
+    assert next(run).stop is Stop.END
+    with pytest.raises(OSError):
+        list(run)
+
+
+def test_a_child_finishes_what_it_was_given_while_the_next_prompt_is_being_made(engine: ChildEngine) -> None:
+    child = engine._replicas[0].child
+    given = SPEC.shape.slots - 1
+
+    def source() -> Iterator[Prompt]:
+        yield from (prompt(i) for i in range(given))
+        until = time.monotonic() + 60
+        while len(child._inbox) < 1 + given and time.monotonic() < until:  # the first message: it is built
+            child._glance(0.1)
+        assert len(child._inbox) == 1 + given
+        yield prompt(given)
+
+    assert len(list(engine.run(source()))) == given + 1
 
 
 def test_an_item_that_aborts_the_engine_is_poison_and_the_others_are_answered(faulty: ChildEngine) -> None:
