@@ -50,7 +50,7 @@ class Shape(Settings):
 
     slots: int | None = Field(None, ge=1, le=255, description="answers written at the same time")
     context: int | None = Field(None, ge=256, description="KV cells of the pool all slots share")
-    threads: int | None = Field(None, ge=1, description="default: physical cores")
+    threads: int | None = Field(None, ge=1, description="of all replicas together; default: physical cores")
     ubatch: int = Field(512, ge=32, description="tokens llama.cpp computes at once")
     batch: int = Field(2048, ge=256, description="most tokens of one call to llama.cpp")
     flash_attention: bool | Literal["prompts"] = Field(True, description='"prompts": for prompts, not for answers')

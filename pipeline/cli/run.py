@@ -52,7 +52,9 @@ def run(
     ] = None,
     slots: Annotated[int | None, typer.Option(metavar="N", help="Answers written at the same time.")] = None,
     context: Annotated[int | None, typer.Option(metavar="N", help="Tokens that all slots share.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Default: the physical cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Of all replicas together; default: the physical cores.")
+    ] = None,
     replicas: Annotated[int | None, typer.Option(metavar="N", help="Engine processes that share the work.")] = None,
     drafts: Annotated[
         int | None, typer.Option(metavar="N", help="Decode copied words ahead, while at most N answers are written.")

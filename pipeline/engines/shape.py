@@ -108,7 +108,7 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
             max_batch=max(shape.batch, sequences, fork_cells),
             max_outputs=max(sequences, COMPARED_ROWS if forks else 0),
             ubatch=shape.ubatch,
-            threads=shape.threads or max(1, machine.cores // replicas),
+            threads=max(1, (shape.threads or machine.cores) // replicas),
             kv_type=shape.kv_type,
             flash_attention=bool(shape.flash_attention),
             gpu_layers=_gpu_layers(shape, header, machine, cells, replicas),

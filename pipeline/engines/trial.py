@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from pipeline.batching import Backend, Row
@@ -20,6 +20,7 @@ from pipeline.supervise import Worker, wait
 
 PREFIX, DOCUMENT, ANSWER = 384, 256, 48  # tokens; three short examples, a receipt and what is said of it
 LONG = 1536  # tokens of a shared beginning with longer examples
+COLD = 1024  # tokens of one prompt: two calls of the usual `ubatch`, which a document of a trial does not fill once
 LOADING = 600.0  # seconds that a trial may take beyond its measuring
 
 
@@ -39,10 +40,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Tokens a second, prompts and answers apart."""
+    """Tokens a second: of documents, of answers, and of the shared beginning, which is one prompt behind nothing."""
 
     read: float
     written: float
+    cold: float
 
     @property
     def tokens(self) -> float:
@@ -85,7 +87,7 @@ def measure(trial: Trial) -> Pace | None:
             if not isinstance(outcome[0], Pace):
                 return None
             paces.append(outcome[0])
-        return Pace(sum(pace.read for pace in paces), sum(pace.written for pace in paces))
+        return Pace(*(sum(speeds) for speeds in zip(*map(astuple, paces), strict=True)))
     except (ChildError, ModelError):
         return None
     finally:
@@ -107,8 +109,10 @@ def run(trial: Trial) -> Pace:
 def pace(
     model: Backend, slots: int, seconds: float, clock: Callable[[], float], drafted: int = 0, prefix: int = PREFIX
 ) -> Pace:
-    """Read one document a slot and write their answers, until half of the time is over for each of the two."""
+    """Read the beginning, one document a slot and write their answers, until half of the time is over for each of
+    the last two."""
     drafted = min(drafted, model.max_outputs // slots - 1)
+    began = clock()
     _read(model, [0], 0, prefix)
     reading = clock()
     held = range(HOLDERS, HOLDERS + slots)
@@ -135,7 +139,11 @@ def pace(
         if clock() - writing > seconds / 2:
             break
     ended = clock()
-    return Pace(reached * DOCUMENT / max(writing - reading, 1e-9), written / max(ended - writing, 1e-9))
+    return Pace(
+        reached * DOCUMENT / max(writing - reading, 1e-9),
+        written / max(ended - writing, 1e-9),
+        prefix / max(reading - began, 1e-9),
+    )
 
 
 def _read(model: Backend, sequences: Sequence[int], position: int, tokens: int) -> None:

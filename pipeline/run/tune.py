@@ -17,20 +17,22 @@ import psutil
 from pipeline.batching.drafts import MOST
 from pipeline.config import Shape
 from pipeline.engines.shape import BATCH, FEW, SLOTS, Machine, for_prompts, usable, without_flash
-from pipeline.engines.trial import DOCUMENT, LONG, PREFIX, Pace, Trial, measure, sizes_for
+from pipeline.engines.trial import COLD, DOCUMENT, LONG, PREFIX, Pace, Trial, measure, sizes_for
 from pipeline.errors import ModelError
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header
 from pipeline.models.locate import sha256_of
 from pipeline.models.memory import estimate
 from pipeline.run.model import llama_cpp_version
-from pipeline.run.tuned import NAMES, Measured, Tuned
+from pipeline.run.tuned import NAMES, VERSION, Measured, Tuned
 
 SECONDS = 90.0
 CLEARLY = 1.05  # times as fast: less is taken for noise
 BUSY = 0.10  # share of the cores that others may use
 RIGHT = 1 / 3  # of the tokens of a draft (tests/benchmarks/LOG.md)
+DRAFTED = "drafts, if a third is right"
 BEHIND = "flash_attention, slots behind a long prompt"
+ALONE = f"one prompt of {COLD:,} tokens"
 DRIFT = 1.15  # between two measurements of the same
 
 Measure = Callable[[Trial], Pace | None]
@@ -39,7 +41,7 @@ Value = int | bool | str
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    threads: int
+    threads: int  # of all replicas together
     slots: int = SLOTS
     ubatch: int = 512
     batch: int = BATCH
@@ -82,10 +84,13 @@ def tune(
     until, room = clock() + seconds, usable(offered)
     each = max(0.5, min(1.5, seconds / 30))
 
-    def tried(settings: _Settings, prefix: int = PREFIX) -> float | None:
-        trial = settings.trial(header, each, prefix)
+    def paced(settings: _Settings, prefix: int, seconds: float) -> Pace | None:
+        trial = settings.trial(header, seconds, prefix)
         fits = estimate(header, trial.sizes).of(settings.replicas) <= room
-        pace = measure(trial) if fits else None
+        return measure(trial) if fits else None
+
+    def tried(settings: _Settings, prefix: int = PREFIX) -> float | None:
+        pace = paced(settings, prefix, each)
         return None if pace is None else pace.tokens
 
     batched = not gate(header).recurrent
@@ -124,6 +129,18 @@ def tune(
             if found > fastest * CLEARLY:
                 settings, fastest = changed, found
             usual = usual or found
+    quickest = 0.0  # tokens a second of one long prompt
+    for name, number in (("ubatch", settings.ubatch), ("ubatch", 256), ("ubatch", 1024), ("batch", 512)):
+        if clock() >= until:
+            break
+        changed = replace(settings, **{name: number})  # type: ignore[arg-type]
+        pace = paced(changed, COLD, 0.0)
+        trials.append(Measured(f"{name}, {ALONE}", number, None if pace is None else pace.cold))
+        yield trials[-1]
+        if pace is not None and pace.cold > quickest * CLEARLY:
+            settings, quickest = changed, pace.cold
+        if not quickest:
+            break
     if batched:
         for pair in _drafted(settings.trial(header, each), measure, lambda: clock() >= until):
             trials += pair
@@ -145,9 +162,8 @@ def tune(
     }
     if settings.flash_attention == "prompts":
         chosen["slots"] = settings.slots  # the two go together
-    if settings.replicas > 1:
-        chosen["threads"] = settings.trial(header, 0.0).sizes.threads  # of each of them
     yield Tuned(
+        version=VERSION,
         model=str(header.path),
         sha256=sha256_of(*header.files),
         cores=offered.cores,
@@ -164,7 +180,8 @@ def tune(
 def _drafted(trial: Trial, measure: Measure, over: Callable[[], bool]) -> Iterator[tuple[Measured, Measured]]:
     """What is written without and with drafts, for one, two and four answers at a time, as long as drafts pay.
 
-    The price of the rows is measured here; how many of them come true is what it was on the samples that ship.
+    The second is an estimate, as if every call had drafts. The price of their rows is measured here; how many of them
+    come true is what it was on the samples that ship with the demo model.
     """
     for answers in (1, 2, 4):
         if over() or answers > trial.slots:
@@ -174,7 +191,7 @@ def _drafted(trial: Trial, measure: Measure, over: Callable[[], bool]) -> Iterat
         plain, drafting = measure(few), measure(replace(few, drafted=drafted))
         without = plain.written if plain else None
         tokens = drafting.written * (1 + drafted * RIGHT) if drafting else None
-        yield Measured("drafts", 0, without), Measured("drafts", answers, tokens)
+        yield Measured("drafts", 0, without), Measured(DRAFTED, answers, tokens)
         if not (without and tokens and tokens > without * CLEARLY):
             return
 
@@ -187,8 +204,6 @@ def _candidates(start: _Settings, offered: Machine, *, batched: bool) -> Iterato
     if batched:
         yield "slots", [slots for slots in (1, 2, 4, 8, 16, 32) if slots != start.slots]
     yield "flash_attention", [False]
-    yield "ubatch", [128, 256, 1024]
-    yield "batch", [256, 512]
     if offered.cores > 1:
         yield "replicas", [2]
     yield "passive", [True]

@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 
 NAMES = ("threads", "slots", "ubatch", "batch", "flash_attention", "replicas", "passive", "drafts")
 """What tune may set. Not the type of the cache: that changes answers."""
+VERSION = 2  # of what a trial measures and a setting means: what another one found is not used
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Measured:
 class Tuned:
     """What was found, when and where."""
 
+    version: int
     model: str  # its path, for people
     sha256: str
     cores: int
@@ -67,7 +69,7 @@ def load(sha256: str) -> Tuned | None:
         Shape.model_validate(tuned.chosen)
     except (OSError, ValueError, TypeError, KeyError, ValidationError):
         return None
-    return tuned if tuned.sha256 == sha256 and {*tuned.chosen} <= {*NAMES} else None
+    return tuned if (tuned.version, tuned.sha256) == (VERSION, sha256) and {*tuned.chosen} <= {*NAMES} else None
 
 
 def save(tuned: Tuned) -> Path:

@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     several = None
     if wanted.replicas > 1:
-        shared = shape_of([builder], model, Shape(slots=wanted.slots, replicas=wanted.replicas))
+        shared = shape_of([builder], model, Shape(threads=wanted.threads, slots=wanted.slots, replicas=wanted.replicas))
         several = replace(spec, shape=shared)
     taken = measure(spec, warm, prompts, wanted.rounds, several)
     inside, child, spent = taken.inside, taken.child, taken.spent

@@ -123,11 +123,18 @@ def test_replicas_count_what_each_process_holds_for_itself(kind: str, copies: in
     assert memory.of(1) == memory.total
 
 
-def test_where_the_memory_does_not_hold_all_replicas_there_are_fewer() -> None:
-    machine = Machine(4, 8 * GIB)
-    shape = resolve(Shape(replicas=4), HEADER, machine, Demand(1000, 700, 1700, ranked=False))
+@pytest.mark.parametrize(("wanted", "each"), [(None, 2), (4, 2), (2, 1), (1, 1)])
+def test_threads_are_divided_among_replicas(wanted: int | None, each: int) -> None:
+    shape = resolve(Shape(replicas=2, threads=wanted), HEADER, MUCH, Demand(100, 200, 300, ranked=False))
 
-    assert shape.replicas == 2
+    assert (shape.replicas, shape.sizes.threads) == (2, each)
+
+
+def test_where_the_memory_does_not_hold_all_replicas_there_are_fewer_with_all_threads() -> None:
+    machine = Machine(4, 8 * GIB)
+    shape = resolve(Shape(replicas=4, threads=4), HEADER, machine, Demand(1000, 700, 1700, ranked=False))
+
+    assert (shape.replicas, shape.sizes.threads) == (2, 2)
     assert estimate(HEADER, shape.sizes).of(2) <= usable(machine)
 
 

@@ -14,13 +14,13 @@ from pipeline.cli.tune_plot import svg
 from pipeline.config import Shape
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import FEW, SLOTS, Demand, Machine, resolve
-from pipeline.engines.trial import LONG, Pace, Trial, pace, sizes_for
+from pipeline.engines.trial import COLD, LONG, Pace, Trial, pace, sizes_for
 from pipeline.models.byte_tokenizer import ByteTokenizer
 from pipeline.models.gguf import Header
 from pipeline.models.memory import estimate
 from pipeline.run import tune as tune_module
 from pipeline.run import tuned
-from pipeline.run.tune import RIGHT, tune
+from pipeline.run.tune import ALONE, DRAFTED, RIGHT, tune
 from pipeline.run.tuned import Measured, Tuned
 from tests.models.headers import THREE_BILLION
 
@@ -50,11 +50,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def even(trial: Trial) -> Pace:
-    return Pace(100.0, 50.0 / (1 + trial.drafted))
+    return Pace(100.0, 50.0 / (1 + trial.drafted), 100.0)
 
 
 def eight_slots_are_best(trial: Trial) -> Pace:
-    return Pace(100.0, (80.0 if trial.slots == 8 else 50.0) / (1 + trial.drafted))
+    return Pace(100.0, (80.0 if trial.slots == 8 else 50.0) / (1 + trial.drafted), 100.0)
 
 
 def found(measure=even, machine: Machine = MACHINE, header: Header = HEADER, **options) -> Tuned:
@@ -81,7 +81,7 @@ def test_the_type_of_the_cache_is_measured_and_never_chosen() -> None:
 
 def drafts_cost(price: float):
     """Rows beside a row make a call so many times as dear; four answers write at a price of their own."""
-    return lambda trial: Pace(100.0, 50.0 / (price * trial.slots if trial.drafted else 1))
+    return lambda trial: Pace(100.0, 50.0 / (price * trial.slots if trial.drafted else 1), 100.0)
 
 
 def test_drafts_are_chosen_for_as_many_answers_as_they_pay_for() -> None:
@@ -89,23 +89,61 @@ def test_drafts_are_chosen_for_as_many_answers_as_they_pay_for() -> None:
     assert found(drafts_cost(0.4)).chosen == {"drafts": 4}
     assert found(drafts_cost(1 + MOST * RIGHT)).chosen == {}
 
-    trials = [(trial.value, trial.tokens) for trial in found(drafts_cost(9)).trials if trial.name == "drafts"]
-    assert [value for value, _ in trials] == [0, 1]  # what costs at one answer is not tried with more
+    trials = [trial for trial in found(drafts_cost(9)).trials if "drafts" in trial.name]
+    assert [trial.value for trial in trials] == [0, 1]  # what costs at one answer is not tried with more
+
+
+def test_what_is_only_reckoned_of_drafts_is_called_so() -> None:
+    without, drafting = (trial for trial in found().trials if "drafts" in trial.name)
+
+    assert (without.name, drafting.name) == ("drafts", "drafts, if a third is right")
 
 
 def test_every_setting_of_the_issue_is_tried() -> None:
     assert {trial.name for trial in found().trials} == {
-        *tuned.NAMES,
+        *(set(tuned.NAMES) - {"ubatch", "batch"}),
+        f"ubatch, {ALONE}",
+        f"batch, {ALONE}",
         "flash_attention, slots behind a long prompt",
+        DRAFTED,
         "kv_type",
     }
+
+
+@pytest.mark.parametrize(("name", "value"), [("ubatch", 256), ("ubatch", 1024), ("batch", 512)])
+def test_sizes_of_calls_are_chosen_by_a_prompt_that_has_several(name: str, value: int) -> None:
+    def measure(trial: Trial) -> Pace:
+        size = trial.sizes.ubatch if name == "ubatch" else trial.sizes.max_batch
+        return replace(even(trial), cold=200.0 if trial.prefix == COLD and size == value else 100.0)
+
+    assert found(measure).chosen == {name: value}
+    assert 2 * Shape().ubatch <= COLD
+
+
+def test_sizes_of_calls_are_not_chosen_by_documents_that_each_have_one() -> None:
+    result = found(lambda trial: replace(even(trial), read=200.0 if trial.sizes.ubatch != 512 else 100.0))
+
+    assert result.chosen == {}
+
+
+def test_threads_are_kept_as_those_of_all_replicas_whatever_their_number_then_is() -> None:
+    def two_processes_of_two_threads(trial: Trial) -> Pace:
+        return replace(even(trial), read=200.0 if (trial.replicas, trial.sizes.threads) == (2, 2) else 100.0)
+
+    result = found(two_processes_of_two_threads)
+    assert result.chosen == {"replicas": 2}  # its threads are the cores, divided
+
+    tuned.save(replace(result, chosen={"replicas": 2, "threads": 4}, llama_cpp="1"))
+    for own, threads in ((Shape(), 2), (Shape(replicas=1), 4), (Shape(replicas=1, threads=3), 3)):
+        shape, _ = tuned.applied(own, "ab" * 32, 4, "1", ranked=False, gpu=False)
+        assert resolve(shape, HEADER, MACHINE, Demand(100, 200, 300, ranked=False)).sizes.threads == threads
 
 
 @pytest.mark.parametrize("best", [FEW, 2 * FEW])
 def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: int) -> None:
     def measure(trial: Trial) -> Pace:
         prompts_only = trial.prefix == LONG and trial.sizes.prefill_cells and not trial.sizes.flash_attention
-        return Pace(100.0, (80.0 if prompts_only and trial.slots == best else 50.0) / (1 + trial.drafted))
+        return Pace(100.0, (80.0 if prompts_only and trial.slots == best else 50.0) / (1 + trial.drafted), 100.0)
 
     result = found(measure)
     assert result.chosen == {"flash_attention": "prompts", "slots": best}
@@ -161,7 +199,7 @@ def test_a_busy_machine_is_noticed_and_said() -> None:
 
 def test_speeds_that_drift_choose_nothing() -> None:
     speeds = iter(range(100, 2000, 40))
-    result = found(lambda trial: Pace(float(next(speeds)), 50.0))
+    result = found(lambda trial: Pace(float(next(speeds)), 50.0, 100.0))
 
     assert result.chosen == {}
     assert any("defaults stay" in note for note in result.notes)
@@ -195,6 +233,12 @@ def test_it_is_not_used_for_another_model_other_cores_or_another_llama_cpp() -> 
         assert "not used" in said
 
 
+def test_what_another_version_found_is_not_used() -> None:
+    tuned.save(replace(found(eight_slots_are_best), version=tuned.VERSION - 1))
+
+    assert tuned.load("ab" * 32) is None
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"chosen": {"slots": -1}}'])
 def test_a_damaged_file_is_none(text: str) -> None:
     file = tuned.save(found(eight_slots_are_best))
@@ -221,6 +265,7 @@ def test_a_trial_reads_and_writes_on_any_backend(slots: int, batch: int, drafted
 
     assert whole.read > 0
     assert whole.written > 0
+    assert whole.cold > 0
     assert whole.tokens > 0
 
 
