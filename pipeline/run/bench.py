@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline import readers
 from pipeline.batching import Halt
-from pipeline.chunking import chunk
 from pipeline.config import EngineSettings
 from pipeline.data import Counts, Prompt, Stop
 from pipeline.errors import ModelError
-from pipeline.evaluation import load_gold
 from pipeline.prompting import PromptBuilder, load_task
 from pipeline.run.model import Model, demand_of, open_model
-from pipeline.run.sibling import TASK, samples
+from pipeline.run.sibling import TASK, questions
 from pipeline.run.tune import BUSY, others_use
 
 ENGINES: tuple[Literal["batched", "naive"], ...] = ("batched", "naive")
@@ -64,23 +61,11 @@ def bench(
     model = open_model(name)
     builder = PromptBuilder(load_task(TASK), model.tokenizer)
     model.check_fits(builder)
-    prompts = _prompts(builder, model)
+    prompts = questions(builder, model)
     if (used := busy()) > BUSY:
         yield Busy(used)
     for engine in ENGINES:
         yield _measure(engine, model, builder, prompts, seconds, clock)
-
-
-def _prompts(builder: PromptBuilder, model: Model) -> tuple[Prompt, ...]:
-    """The receipts that are one chunk, in the order of their names."""
-    labels, options = samples(), builder.task.options
-    found = []
-    for label in sorted(load_gold(labels), key=lambda label: label.id):
-        document = readers.read_file((labels.parent / label.file).resolve())
-        chunks = chunk(document, budget=options.chunk_tokens, overlap=options.overlap, count=model.tokenizer.count)
-        if len(chunks) == 1:
-            found.append(builder.prompt(chunks[0].text, label.id))
-    return tuple(found)
 
 
 def _measure(

@@ -29,7 +29,7 @@ def four_receipts(tmp_path_factory, monkeypatch):
         label["file"] = str(shipped.parent / label["file"])
     file = tmp_path_factory.mktemp("gold") / "receipts.jsonl"
     file.write_text("".join(f"{json.dumps(label)}\n" for label in texts), "utf-8")
-    monkeypatch.setattr("pipeline.run.bench.samples", lambda: file)
+    monkeypatch.setattr("pipeline.run.sibling.samples", lambda: file)
 
 
 def test_both_engines_do_the_same_documents_and_only_ours_reuses_and_shares_calls():
