@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from pipeline.config import Shape
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder
 from tests.benchmarks import host
-from tests.benchmarks.floor import Floor, Replay
+from tests.benchmarks.floor import BETTER, Replay, fastest
 from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.ours import Nightdesk, shape_of
@@ -126,7 +127,7 @@ def warm_up(workload: Workload, caches: int) -> list[Question]:
 
 def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer, meter: Meter) -> Runner:
     model, threads, wanted = Path(str(spec["model"])), _int(spec["threads"]), _shape(spec)
-    name = str(spec["alternative"])
+    name, flash = str(spec["alternative"]), spec["rivals_flash_attention"] == "on"
     match name.split(" x"):
         case ["nightdesk"]:
             return Nightdesk(workload, model, tokenizer, meter, engine="batched", wanted=wanted)
@@ -136,12 +137,20 @@ def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer
         case ["naive twin"]:
             return Nightdesk(workload, model, tokenizer, meter, engine="naive", wanted=Shape(threads=threads, slots=1))
         case ["llama-cpp-python"]:
-            return HighLevel(workload, model, tokenizer, meter, threads=_cores(threads))
+            return HighLevel(workload, model, tokenizer, meter, threads=_cores(threads), flash_attention=flash)
         case ["outlines"]:
-            return Outlines(workload, model, tokenizer, meter, threads=_cores(threads))
+            return Outlines(workload, model, tokenizer, meter, threads=_cores(threads), flash_attention=flash)
         case ["server", number] if spec["llama_server"]:
             program = Path(str(spec["llama_server"]))
-            return LlamaServer(workload, tokenizer, program, model, at_a_time=int(number), threads=_cores(threads))
+            return LlamaServer(
+                workload,
+                tokenizer,
+                program,
+                model,
+                at_a_time=int(number),
+                threads=_cores(threads),
+                flash_attention=flash,
+            )
         case ["server", number]:
             return Server(workload, str(spec["server"]), at_a_time=int(number))
     raise ValueError(f"there is no alternative {name}")
@@ -155,7 +164,7 @@ def _shape(spec: Mapping[str, object]) -> Shape:
 def _floor(
     spec: Mapping[str, object], folder: Path, workload: Workload, tokenizer: Tokenizer, meter: Meter, used: float
 ) -> Cell:
-    """Replay what nightdesk's cell of this round generated."""
+    """Replay what nightdesk's cell of this round generated, at its shape and at others."""
     from pipeline.engines import prefill_pool
 
     source = folder / f"{spec['workload']}-{OURS}-r{spec['round']}.json"
@@ -165,34 +174,27 @@ def _floor(
         return Cell(spec, error="nightdesk's cell of this round finished nothing")
     builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
     model = Path(str(spec["model"]))
-    shape = shape_of(builders, model, _shape(spec))
+    given = _shape(spec)
+    others = [given.model_copy(update={"slots": slots, "flash_attention": flash}) for slots, flash in BETTER]
+    shapes = dict.fromkeys(shape_of(builders, model, wanted) for wanted in (given, *others))
     answers = {answer.key: answer for answer in cell.answers}
 
     def replay(question: Question, tokens: tuple[int, ...], forced: int) -> Replay:
         return Replay(builders[question.task].prompt(question.chunk.text, question.key), tokens, forced)
 
     replays = [replay(q, answers[q.key].tokens, answers[q.key].forced) for q in workload.questions if q.key in answers]
-    backend = prefill_pool.load(model, shape.sizes)
-    try:
-        floor = Floor(backend, shape.slots)
-        floor.run([replay(question, (), 0) for question in workload.warm_up])  # as warm as nightdesk was
-        meter.reset()
-        floor.prefilled = floor.generated = 0
-        begin = time.perf_counter()
-        floor.run(replays)
-        seconds = time.perf_counter() - begin
-    finally:
-        backend.close()
+    warm = [replay(question, (), 0) for question in workload.warm_up]
+    best, said = fastest(shapes, partial(prefill_pool.load, model), warm, replays, meter)
     return Cell(
         spec,
-        {"slots": shape.slots},
-        seconds=seconds,
+        {"shape": best.words, "tried": said},
+        seconds=best.wall,
         questions=len(replays),
         done=cell.done,
-        prefilled=floor.prefilled,
-        generated=floor.generated,
-        calls=meter.calls,
-        decode_seconds=meter.seconds,
+        prefilled=best.prefilled,
+        generated=best.generated,
+        calls=best.calls,
+        decode_seconds=best.seconds,
         busy=used,
     )
 

@@ -1,4 +1,4 @@
-"""The floor: the same tokens through bare llama_decode at the best shape.
+"""The floor: the same tokens through bare llama_decode at the best shape of a few.
 
 Each shared stretch once, each question's own tokens in one prompt call, then generation rows of all slots in one
 call, a slot refilled as soon as it is free. Nothing is masked, chosen, parsed or tokenised. The floor is the time
@@ -8,13 +8,21 @@ inside llama_decode, so nothing of Python is in it.
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline.batching import Backend, Row
 from pipeline.data import Completion, Prompt
 from pipeline.engines.batched import HOLDERS
+from pipeline.engines.shape import Resolved
+from pipeline.engines.sizes import Sizes
+from tests.benchmarks.meter import Meter
+
+BETTER: tuple[tuple[int, bool | Literal["prompts"]], ...] = ((4, "prompts"), (8, "prompts"), (16, True))
+"""Slots and flash attention: what was fastest on some workload (LOG.md), tried beside the shape of the cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +60,12 @@ class Floor:
         self._holders: OrderedDict[tuple[str, ...], tuple[int, int]] = OrderedDict()
         self.prefilled = self.generated = 0
 
-    def run(self, replays: Iterable[Replay]) -> None:
-        """Decode them all."""
+    def run(self, replays: Iterable[Replay], over: Callable[[], bool] = lambda: False) -> None:
+        """Decode them all, or until it is over."""
         source: Iterator[Replay] = iter(replays)
         busy: list[_Busy] = []
         waiting = next(source, None)
-        while busy or waiting:
+        while (busy or waiting) and not over():
             while self._free and waiting:
                 begun = self._begin(waiting)
                 if begun.left:
@@ -117,3 +125,67 @@ class Floor:
     def _end(self, each: _Busy) -> None:
         self._backend.drop(each.slot)
         self._free.append(each.slot)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the replays took at one shape."""
+
+    shape: Resolved
+    seconds: float  # inside llama_decode
+    wall: float
+    calls: int
+    prefilled: int
+    generated: int
+
+    @property
+    def words(self) -> str:
+        """The shape, for people."""
+        flash = "for all" if self.shape.sizes.flash_attention else "for prompts"
+        return f"{self.shape.slots} slots, flash attention {flash}"
+
+
+def fastest(
+    shapes: Iterable[Resolved],
+    load: Callable[[Sizes], Backend],
+    warm_up: Sequence[Replay],
+    replays: Sequence[Replay],
+    meter: Meter,
+) -> tuple[Taken, dict[str, str]]:
+    """The shape that takes least of the seconds that `meter` counts, and in words what each took.
+
+    Each is warmed up first. One that takes longer than the best so far is given up.
+    """
+    best: Taken | None = None
+    said: dict[str, str] = {}
+    for shape in shapes:
+        limit = best.seconds if best else math.inf
+        taken = _taken(shape, load, warm_up, replays, meter, limit)
+        given_up = taken.seconds >= limit
+        best = best if given_up else taken
+        said[taken.words] = f"given up after {taken.seconds:.1f} s" if given_up else f"{taken.seconds:.1f} s"
+    if best is None:
+        raise ValueError("there is no shape")
+    return best, said
+
+
+def _taken(
+    shape: Resolved,
+    load: Callable[[Sizes], Backend],
+    warm_up: Sequence[Replay],
+    replays: Sequence[Replay],
+    meter: Meter,
+    limit: float,
+) -> Taken:
+    backend = load(shape.sizes)
+    try:
+        floor = Floor(backend, shape.slots)
+        floor.run(warm_up)
+        meter.reset()
+        floor.prefilled = floor.generated = 0
+        began = time.perf_counter()
+        floor.run(replays, lambda: meter.seconds >= limit)
+        wall = time.perf_counter() - began
+        return Taken(shape, meter.seconds, wall, meter.calls, floor.prefilled, floor.generated)
+    finally:
+        backend.close()

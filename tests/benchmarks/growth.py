@@ -1,12 +1,14 @@
 """How cost grows: `python -m tests.benchmarks.growth [PART...] --out FOLDER`, plots as PNG and figures as JSON.
 
-    documents   seconds and database bytes a document over 10 ... --most documents; opening, planning and resuming
+    documents   seconds and database bytes a document over 10 ... --most documents; opening; planning and resuming,
+                each in a process of its own, with its peak of memory
     memory      resident memory while one run of --most documents, at most 20,000, goes on
     slots       seconds a document over the number of answers written at the same time
     prefix      seconds a document over the length of the shared prompt
     length      seconds a document over the length of the documents
 
-On the scripted model by default, so it is our own cost that grows or does not; `--model FILE` measures a real one.
+The last three with --documents of them. On the scripted model by default, so it is our own cost that grows or does
+not; `--model FILE` measures a real one.
 Every run has a folder and a database of its own, in a temporary folder. Needs matplotlib (the extra `bench`). A point
 is saved as it ends: the same command goes on where it was stopped, and a larger --most adds its points. --fresh begins
 anew.
@@ -16,10 +18,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +40,7 @@ SCHEMA = """{"type": "object", "additionalProperties": false, "required": ["tone
     "tone": {"enum": ["good", "bad", "mixed"]}, "word": {"type": "string", "maxLength": 8}}}"""
 SENTENCE = "The weather of day {} was fine and the roof of the house was mended before noon. "
 LONG_RUN = 20_000  # documents of the memory part
-FEW = 200  # documents of the parts that vary something else
+FEW = 200  # documents of the parts that vary something else, by default
 SAMPLES = 100  # of memory in a run
 A_FOLDER = 1000  # files
 
@@ -100,10 +105,9 @@ def documents(root: Path, model: str, most: int, known: frozenset[float]) -> Ite
         began = time.perf_counter()
         with Store.open(site.job.database):
             opened = time.perf_counter() - began
-        before = _resident()
-        planned, _ = site.run(dry_run=True)
-        resumed, again = site.run()
-        assert again.done == 0
+        planned, most_of_plan, _ = _alone(site, dry_run=True)
+        resumed, most_of_resume, done = _alone(site, dry_run=False)
+        assert done == 0
         yield {
             "documents": number,
             "seconds a document": seconds / number,
@@ -112,8 +116,22 @@ def documents(root: Path, model: str, most: int, known: frozenset[float]) -> Ite
             "open, seconds": opened,
             "plan, seconds": planned,
             "resume, seconds": resumed,
-            "memory of plan and resume, MiB": (_resident() - before) / 2**20,
+            "plan, peak MiB": most_of_plan / 2**20,
+            "resume, peak MiB": most_of_resume / 2**20,
         }
+
+
+def _alone(site: Site, *, dry_run: bool) -> tuple[float, int, int]:
+    """A further run in a fresh process: its seconds, its peak of resident bytes, and the documents it did."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_measured, site, dry_run).result()
+
+
+def _measured(site: Site, dry_run: bool) -> tuple[float, int, int]:
+    seconds, summary = site.run(dry_run=dry_run)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))  # Linux only
+    assert peak is not None
+    return seconds, 1024 * int(peak[1]), summary.done
 
 
 def memory(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
@@ -139,19 +157,19 @@ def memory(root: Path, model: str, most: int, known: frozenset[float]) -> Iterat
 def slots(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """The same documents with 1 ... 24 slots."""
     for number in sorted({1, 2, 4, 8, 16, 24} - known):
-        yield from _varied(root, model, "slots", number, min(most, FEW), shape=Shape(slots=number))
+        yield from _varied(root, model, "slots", number, most, shape=Shape(slots=number))
 
 
 def prefix(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """The same documents behind longer instructions."""
     for times in sorted({1, 4, 16, 64} - known):
-        yield from _varied(root, model, "sentences of the prefix", times, min(most, FEW), instructions=times)
+        yield from _varied(root, model, "sentences of the prefix", times, most, instructions=times)
 
 
 def length(root: Path, model: str, most: int, known: frozenset[float]) -> Iterator[Row]:
     """Longer documents behind the same instructions."""
     for sentences in sorted({1, 4, 16, 64} - known):
-        yield from _varied(root, model, "sentences a document", sentences, min(most, FEW), sentences=sentences)
+        yield from _varied(root, model, "sentences a document", sentences, most, sentences=sentences)
 
 
 def _varied(
@@ -184,6 +202,7 @@ PARTS: dict[str, Callable[[Path, str, int, frozenset[float]], Iterator[Row]]] = 
     "prefix": prefix,
     "length": length,
 }
+VARIED = ("slots", "prefix", "length")  # whose points have equally many documents
 
 
 def plot(part: str, rows: Sequence[Row], file: Path) -> None:
@@ -211,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the parts that are named, all of them by default."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.growth", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--most", type=int, default=100_000, metavar="N", help="documents of the largest run")
+    parser.add_argument("--most", type=int, default=100_000, metavar="N", help="documents of the first two parts")
+    parser.add_argument("--documents", type=int, default=FEW, metavar="N", help="of each point of the other parts")
     parser.add_argument("--model", default="scripted")
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     parser.add_argument("--out", type=Path, default=Path("growth"), metavar="FOLDER")
@@ -221,13 +241,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for complaint in (complaints := host.look()):
         print(f"THE MACHINE IS NOT QUIET: {complaint}", file=sys.stderr)
     wanted.out.mkdir(parents=True, exist_ok=True)
-    facts = {**host.facts(), "not quiet": complaints, "model": wanted.model}
     for part in wanted.parts or PARTS:
+        number = wanted.documents if part in VARIED else None
+        most = number or wanted.most
+        facts = {**host.facts(), "not quiet": complaints, "model": wanted.model, "documents": number}
         file = wanted.out / f"{part}.json"
         rows = [] if wanted.fresh else _kept(file, facts)
         known = frozenset(next(iter(row.values())) for row in rows)
         with tempfile.TemporaryDirectory(prefix="nightdesk-growth-") as root:
-            for row in PARTS[part](Path(root), wanted.model, wanted.most, known):
+            for row in PARTS[part](Path(root), wanted.model, most, known):
                 rows = sorted([*rows, row], key=lambda row: next(iter(row.values())))
                 if part != "memory":
                     print(", ".join(f"{name} {value:,.6g}" for name, value in row.items()), flush=True)
@@ -239,11 +261,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _kept(file: Path, facts: dict[str, object]) -> list[Row]:
-    """The points of an earlier run of the same model and code."""
+    """The points of an earlier run of the same model, code and number of documents."""
     if not file.exists():
         return []
     kept: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    same = all(kept["facts"].get(name) == facts[name] for name in ("model", "commit", "cpu"))
+    same = all(kept["facts"].get(name) == facts[name] for name in ("model", "commit", "cpu", "documents"))
     return list(kept["rows"]) if same else []
 
 

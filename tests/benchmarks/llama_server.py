@@ -29,13 +29,14 @@ class LlamaServer(Server):
         *,
         at_a_time: int,
         threads: int,
+        flash_attention: bool,
     ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = [
             *("-np", str(at_a_time), "-c", str(at_a_time * longest(workload, tokenizer))),
-            *("-t", str(threads), "-tb", str(threads), "-fa", "on"),
+            *("-t", str(threads), "-tb", str(threads), "-fa", "on" if flash_attention else "off"),
             *("--cache-ram", "0", "--no-webui", "--offline"),  # moving prompts to RAM and back only costs here
         ]
         command = [str(program), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), *options]

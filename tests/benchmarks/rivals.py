@@ -28,7 +28,14 @@ class HighLevel:
     caches = 1
 
     def __init__(
-        self, workload: Workload, model: Path, tokenizer: TokenizerLike, meter: Meter, *, threads: int
+        self,
+        workload: Workload,
+        model: Path,
+        tokenizer: TokenizerLike,
+        meter: Meter,
+        *,
+        threads: int,
+        flash_attention: bool,
     ) -> None:
         from llama_cpp import Llama
 
@@ -41,7 +48,7 @@ class HighLevel:
             "n_ubatch": UBATCH,
             "n_threads": threads,
             "n_threads_batch": threads,
-            "flash_attn": True,
+            "flash_attn": flash_attention,
         }
         self._llama = Llama(str(model), verbose=False, seed=0, **self.settings)
         self._last: dict[str, Any] = {}
@@ -90,14 +97,21 @@ class Outlines(HighLevel):
     """outlines' `from_llamacpp` with a JsonSchema; the index of each schema is compiled once, before the clock."""
 
     def __init__(
-        self, workload: Workload, model: Path, tokenizer: TokenizerLike, meter: Meter, *, threads: int
+        self,
+        workload: Workload,
+        model: Path,
+        tokenizer: TokenizerLike,
+        meter: Meter,
+        *,
+        threads: int,
+        flash_attention: bool,
     ) -> None:
         if importlib.util.find_spec("numba") is None:
             raise NotHereError(
                 "numba is missing, and without it outlines' llama.cpp path does not constrain: "
                 "pip install 'nightdesk[bench]'"
             )
-        super().__init__(workload, model, tokenizer, meter, threads=threads)
+        super().__init__(workload, model, tokenizer, meter, threads=threads, flash_attention=flash_attention)
         import outlines
         from outlines.types import JsonSchema
 

@@ -21,15 +21,16 @@ from pipeline.models.locate import find_model
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder, load_task
 from pipeline.run.model import ScriptedModel
+from tests.architectures.tiny import write_model
 from tests.benchmarks import workloads
 from tests.benchmarks.bookkeeping import measure
 from tests.benchmarks.boundary import measure as measure_boundary
 from tests.benchmarks.cell import warm_up
-from tests.benchmarks.floor import Floor, Replay, evaluated
+from tests.benchmarks.floor import Floor, Replay, evaluated, fastest
 from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
 from tests.benchmarks.results import Answer
-from tests.benchmarks.rivals import NotHereError
+from tests.benchmarks.rivals import HighLevel, NotHereError
 from tests.benchmarks.server import Server, address, prompt_evaluated
 from tests.benchmarks.validity import extraction, is_valid, micro_f1
 
@@ -111,6 +112,41 @@ def test_the_floor_decodes_as_many_rows_as_nightdesk(name, monkeypatch):
     floor.run(Replay(prompt, *answers[prompt.work_key]) for prompt in prompts)
     assert (floor.prefilled, floor.generated) == (prefilled, generated)
     assert meter.rows == prefilled + generated
+
+
+def test_the_floor_is_that_of_the_shape_whose_calls_took_least_whatever_the_order():
+    meter, closed = Meter(), []
+    builder = PromptBuilder(load_task(str(workloads.TASKS / "small.toml")), BYTES)
+    replays = [Replay(builder.prompt(f"note {number}", f"key {number}"), (1, 2, 3)) for number in range(6)]
+    shapes = [
+        Resolved(slots, forks=0, fork_cells=0, sizes=Sizes(4000, 64, 512, 64, 512, 1, flash_attention=flash))
+        for slots, flash in ((2, True), (1, True), (3, False))
+    ]
+    prices = {shapes[0].sizes: 2.0, shapes[2].sizes: 1.0}  # of a call
+
+    class Priced(Scripted):
+        def __init__(self, sizes: Sizes) -> None:
+            super().__init__(BYTES.vocabulary, cells=sizes.cells, max_sequences=sizes.max_sequences)
+            self.price = prices[sizes]
+
+        def decode(self, rows):
+            super().decode(rows)
+            meter.calls += 1
+            meter.seconds += self.price
+
+        def close(self):
+            closed.append(self.price)
+
+    for order in (shapes, shapes[::-1]):
+        best, said = fastest(order, Priced, replays[:1], replays, meter)
+        assert best.shape == shapes[2]
+        assert best.seconds == best.calls == len(replays) + 2 * 3  # a call a prompt, and two waves of three tokens
+        assert (best.generated, best.words) == (18, "3 slots, flash attention for prompts")
+        assert len(said) == 3
+        assert ["given up" in words for words in said.values()] == (
+            [False, True, False] if order is shapes else [False, True, True]
+        )
+    assert len(closed) == 6
 
 
 def test_a_meter_tells_prompts_from_output_by_the_rows_of_a_call():
@@ -238,9 +274,25 @@ def test_the_warm_up_asks_each_task_once_and_briefly(name):
 def test_a_program_that_is_no_server_is_the_reason_of_an_empty_cell(tmp_path):
     workload = workloads.load("W2", BYTES, 1)
     with pytest.raises(NotHereError, match="cannot be started"):
-        LlamaServer(workload, BYTES, tmp_path / "absent", tmp_path, at_a_time=1, threads=1)
+        LlamaServer(workload, BYTES, tmp_path / "absent", tmp_path, at_a_time=1, threads=1, flash_attention=True)
     with pytest.raises(NotHereError, match="before it was ready"):
-        LlamaServer(workload, BYTES, Path("/bin/false"), tmp_path, at_a_time=1, threads=1)
+        LlamaServer(workload, BYTES, Path("/bin/false"), tmp_path, at_a_time=1, threads=1, flash_attention=True)
+
+
+@pytest.mark.parametrize(("flash", "told"), [(True, "on"), (False, "off")])
+def test_rivals_are_started_with_flash_attention_as_it_was_wished(flash, told, tmp_path):
+    workload = workloads.load("W2", BYTES, 1)
+    program = tmp_path / "server"
+    program.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/told"\nexit 1\n')
+    program.chmod(0o700)
+    with pytest.raises(NotHereError):
+        LlamaServer(workload, BYTES, program, tmp_path, at_a_time=1, threads=1, flash_attention=flash)
+    assert f" -fa {told} " in (tmp_path / "told").read_text()
+
+    model = write_model(tmp_path, "llama")
+    rival = HighLevel(workload, model, BYTES, Meter(), threads=1, flash_attention=flash)
+    rival.close()
+    assert rival.settings["flash_attn"] is flash
 
 
 def test_only_this_machine_is_asked():

@@ -13,8 +13,10 @@ from tests.benchmarks.bookkeeping import growth
 from tests.benchmarks.cell import Deadline
 from tests.benchmarks.host import complaints
 from tests.benchmarks.results import Answer, Cell, common, handed_over, markdown, over_floor, per_hour, table
-from tests.benchmarks.throughput import _backwards, _known, _measure, _parse, main, specs
+from tests.benchmarks.throughput import RIVALS, _backwards, _known, _measure, _parse, main, specs
 from tests.benchmarks.workloads import Question
+
+FACTS = {"model": "m", "model_sha256": "0", "commit": "a", "versions": {"numpy": "2"}, "cpu": "c"}
 
 
 def answer(document: str, output: int = 10, *, valid: bool = True) -> Answer:
@@ -107,9 +109,31 @@ def test_a_cell_that_was_measured_otherwise_is_measured_again(tmp_path):
     assert _known({**before.spec, "seconds": 5}, tmp_path) is None
 
 
+@pytest.mark.parametrize("change", [{"commit": "b"}, {"versions": {"numpy": "3"}}, {"cpu": "d"}, {"model_sha256": "1"}])
+def test_a_cell_of_other_code_another_model_or_machine_is_measured_again(tmp_path, change):
+    wanted = _parse(["--workload", "W2", "--rounds", "1", "--only", "nightdesk"])
+    (before,) = specs(wanted, FACTS)
+    Cell(before, seconds=1.0).save(tmp_path)
+    (after,) = specs(wanted, {**FACTS, **change})
+    assert _known(before, tmp_path) == Cell(before, seconds=1.0)
+    assert _known(after, tmp_path) is None
+
+
+def test_rivals_that_are_started_here_are_told_whether_to_use_flash_attention_and_only_they(tmp_path):
+    def told(*more: str) -> dict[object, object]:
+        wanted = _parse(["--workload", "W2", "--rounds", "1", *more])
+        return {s["alternative"]: s["rivals_flash_attention"] for s in specs(wanted, FACTS)}
+
+    server = ("--llama-server", str(tmp_path))
+    own = {"nightdesk": None, "floor": None, "naive twin": None, "nightdesk, pointed": None}
+    assert told(*server) == {**own, **dict.fromkeys(RIVALS, "on")}
+    assert told(*server, "--rivals-flash-attention", "off") == {**own, **dict.fromkeys(RIVALS, "off")}
+    assert told("--server", "http://127.0.0.1:8080")["server x4"] is None
+
+
 def test_a_cell_that_fails_says_why(tmp_path):
     wanted = _parse(["--workload", "W2", "--rounds", "1", "--seconds", "1", "--only", "nightdesk"])
-    (spec,) = specs(wanted, str(tmp_path / "absent.gguf"), "0" * 64)
+    (spec,) = specs(wanted, {**FACTS, "model": str(tmp_path / "absent.gguf")})
     failed = _measure(spec, tmp_path)
     assert "exit status 1" in failed.error
     assert "absent.gguf" in failed.error
@@ -118,7 +142,7 @@ def test_a_cell_that_fails_says_why(tmp_path):
 
 def test_rounds_are_interleaved_and_the_floor_follows_what_it_replays():
     wanted = _parse(["--workload", "W1,W4", "--only", "nightdesk", "floor", "outlines", "--rounds", "2"])
-    order = [(s["round"], s["workload"], s["alternative"]) for s in specs(wanted, "m", "0")]
+    order = [(s["round"], s["workload"], s["alternative"]) for s in specs(wanted, FACTS)]
     assert order[:4] == [
         (1, "W1", "nightdesk"),
         (1, "W1", "floor"),
@@ -199,11 +223,35 @@ def test_growth_saves_each_point_and_goes_on_where_it_was_stopped(tmp_path, monk
             done.append(number)
             yield {"slots": number, "seconds": 0.5}
 
-    monkeypatch.setitem(growth_of_cost.PARTS, "slots", part)
+    monkeypatch.setitem(growth_of_cost.PARTS, "documents", part)
     with pytest.raises(KeyboardInterrupt):
-        growth_of_cost.main(["slots", "--most", "2", "--out", str(tmp_path)])
-    assert growth_of_cost.main(["slots", "--most", "4", "--out", str(tmp_path)]) == 0
+        growth_of_cost.main(["documents", "--most", "2", "--out", str(tmp_path)])
+    assert growth_of_cost.main(["documents", "--most", "4", "--out", str(tmp_path)]) == 0
 
     assert done == [1, 2, 4]
-    assert [row["slots"] for row in json.loads((tmp_path / "slots.json").read_text())["rows"]] == [1, 2, 4]
-    assert (tmp_path / "slots.png").exists()
+    assert [row["slots"] for row in json.loads((tmp_path / "documents.json").read_text())["rows"]] == [1, 2, 4]
+    assert (tmp_path / "documents.png").exists()
+
+
+def test_points_of_another_number_of_documents_are_measured_again(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(growth_of_cost.host, "look", list)
+    asked: list[int] = []
+
+    def part(_root, _model, most, known):
+        if not known:
+            asked.append(most)
+            yield {"slots": 1, "seconds": 0.5}
+
+    monkeypatch.setitem(growth_of_cost.PARTS, "slots", part)
+    for more in ([], ["--documents", "7"], ["--documents", "7"]):
+        assert growth_of_cost.main(["slots", "--out", str(tmp_path), *more]) == 0
+    assert asked == [growth_of_cost.FEW, 7]
+
+
+def test_planning_and_resuming_are_measured_in_processes_of_their_own(tmp_path):
+    held = bytearray(1 << 29)
+    held[:: 1 << 12] = b"x" * (1 << 17)  # resident here, and not in what is started
+    (row,) = growth_of_cost.documents(tmp_path, "scripted", 10, frozenset())
+    for peak in ("plan, peak MiB", "resume, peak MiB"):
+        assert 10 < row[peak] < 512

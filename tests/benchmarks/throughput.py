@@ -24,6 +24,7 @@ import platformdirs
 from pipeline.models.locate import find_model, sha256_of
 from pipeline.models.tokenizer import Tokenizer
 from tests.benchmarks import host, results, workloads
+from tests.benchmarks.floor import BETTER
 from tests.benchmarks.results import OURS, Cell
 from tests.benchmarks.server import address
 from tests.benchmarks.validity import micro_f1
@@ -31,6 +32,8 @@ from tests.benchmarks.validity import micro_f1
 DOCUMENTS = {"W1": 97, "W2": 12, "W3": 24, "W3a": 24, "W4": 24}  # more than a cell's time is enough for
 SERVERS = ("server x1", "server x4", "server x8")
 ALTERNATIVES = (OURS, "floor", "llama-cpp-python", *SERVERS, "outlines", "naive twin", "nightdesk, pointed")
+RIVALS = ("llama-cpp-python", *SERVERS, "outlines")  # that are told whether to use flash attention
+MEASURED_ON = ("model", "model_sha256", "commit", "versions", "cpu")
 STARTING = 300.0  # seconds that loading, compiling a schema and warming up may take before a cell is given up
 
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     cells = []
     until = time.monotonic() + 60 * wanted.minutes
-    for spec in specs(wanted, str(model), sha256):
+    for spec in specs(wanted, facts):
         cell = None if wanted.fresh else _known(spec, folder)
         if cell is None:
             if time.monotonic() >= until:
@@ -77,10 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def specs(wanted: argparse.Namespace, model: str, sha256: str) -> Iterator[dict[str, object]]:
-    """The cells in the order they are measured. Rounds are interleaved; even ones go backwards."""
+def specs(wanted: argparse.Namespace, facts: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """The cells in the order they are measured. Rounds are interleaved; even ones go backwards.
+
+    `facts`: of the model, the code and the machine. A cell of others is another cell.
+    """
     served = wanted.server or wanted.llama_server
     names = [name for name in ALTERNATIVES if _asked(name, wanted.only) and (served or name not in SERVERS)]
+    rivals = [name for name in RIVALS if not (wanted.server and name in SERVERS)]
     for number in range(1, wanted.rounds + 1):
         for workload in wanted.workload:
             order = names if number % 2 else _backwards(names)
@@ -89,13 +96,13 @@ def specs(wanted: argparse.Namespace, model: str, sha256: str) -> Iterator[dict[
                     "workload": workload,
                     "alternative": name,
                     "round": number,
-                    "model": model,
-                    "model_sha256": sha256,
+                    **{name: facts[name] for name in MEASURED_ON},
                     "documents": wanted.documents or DOCUMENTS[workload],
                     "seconds": wanted.seconds,
                     "threads": wanted.threads,
                     "slots": wanted.slots,
                     "flash_attention": wanted.flash_attention,
+                    "rivals_flash_attention": wanted.rivals_flash_attention if name in rivals else None,
                     "server": wanted.server if name in SERVERS else None,
                     "llama_server": str(wanted.llama_server) if wanted.llama_server and name in SERVERS else None,
                 }
@@ -128,7 +135,8 @@ def _measure(spec: Mapping[str, object], folder: Path) -> Cell:
         json.dump(spec, file)
         file.flush()
         (folder / f"{Cell(spec).name}.json").unlink(missing_ok=True)
-        limit = STARTING + 3 * float(str(spec["seconds"]))
+        shapes = 1 + len(BETTER) if spec["alternative"] == "floor" else 1
+        limit = STARTING + 3 * shapes * float(str(spec["seconds"]))
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.cell", file.name, str(folder)],
             cwd=workloads.ROOT,
@@ -234,8 +242,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--only", nargs="+", help='alternatives by name, such as nightdesk outlines "naive twin" server'
     )
     parser.add_argument("--threads", type=int, help="for everybody; default: physical cores")
-    parser.add_argument("--slots", type=int, help="of nightdesk and the floor")
-    parser.add_argument("--flash-attention", choices=("prompts",), default=True, help="of the same two")
+    parser.add_argument("--slots", type=int, help="of nightdesk; the floor tries others too")
+    parser.add_argument("--flash-attention", choices=("prompts",), default=True, help="of the same")
+    parser.add_argument(
+        "--rivals-flash-attention", choices=("on", "off"), default="on", help="of all others that are started here"
+    )
     parser.add_argument("--out", type=Path, help="folder of the cells; default: the user's cache")
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     return parser.parse_args(arguments)
