@@ -66,7 +66,7 @@ def evaluate(
     """
     tally = _Tally(fields)
     for labels in gold:
-        tally.document = labels.id
+        tally.document, tally.answered = labels.id, labels.id in predicted
         tally.add_object(labels.fields, predicted.get(labels.id) or {}, "")
     names = [name for name in tally.normalised if name not in tally.wholes]
     weights = resamples(len(gold), samples, seed)
@@ -113,6 +113,7 @@ class _Tally:
     def __init__(self, fields: Mapping[str, ValueType] | None) -> None:
         self.fields = fields
         self.document = ""
+        self.answered = False
         self.exact: dict[str, dict[str, Score]] = {}
         self.normalised: dict[str, dict[str, Score]] = {}
         self.wholes: set[str] = set()  # lists of objects, scored as whole items besides their fields
@@ -141,7 +142,8 @@ class _Tally:
             at = f"{name}[{{}}]" if isinstance(value, list | tuple) else name
             paths = [at.format(index) for index, item in enumerate(given) if item is not None]
             given = [item for item in given if item is not None]
-            self.same_length[name] = self.same_length.get(name, 0) + (len(given) == len(label))
+            same_length = self.answered and len(given) == len(label)
+            self.same_length[name] = self.same_length.get(name, 0) + same_length
             if any(isinstance(item, Mapping) and "any_of" not in item for item in label):
                 self._add_items(name, label, given, paths)
             else:
@@ -151,12 +153,10 @@ class _Tally:
             return
         if isinstance(value, list | tuple):
             value = value[0] if len(value) == 1 else value or None
-        wanted = int(label is not None)
-        given_one = int(value is not None)
-        exact, normalised = is_right(label, value, self._type(name))
-        self._judge(name, normalised, value)
-        self._count(name, Score(int(exact), given_one, wanted), Score(int(normalised), given_one, wanted))
-        if not normalised and (wanted or given_one):
+        was = is_right(label, value, self._type(name))
+        self._judge(name, was[1], value)
+        self._count(name, *_scores(label, value, was))
+        if not was[1] and (label is not None or value is not None):
             self.misses.append(Miss(self.document, name, label, value))
 
     def _judge(self, path: str, right: bool, value: object) -> None:
@@ -198,9 +198,8 @@ class _Tally:
                     continue
                 other = items[partner[row]].get(key) if row in partner else None
                 was = right[row][partner[row]][key] if row in partner else (False, False)
-                wanted, given_one = int(item[key] is not None), int(other is not None)
-                exact += Score(int(was[0] and bool(wanted)), given_one, wanted)
-                normalised += Score(int(was[1] and bool(wanted)), given_one, wanted)
+                scores = _scores(item[key], other, was)
+                exact, normalised = exact + scores[0], normalised + scores[1]
             extra = Score(0, sum(1 for i, item in enumerate(items) if i not in matched and item.get(key) is not None))
             self._count(f"{name}.{key}", exact + extra, normalised + extra)
         self.wholes.add(name)
@@ -212,3 +211,11 @@ class _Tally:
     def _count(self, name: str, exact: Score, normalised: Score) -> None:
         self.exact.setdefault(name, {})[self.document] = exact
         self.normalised.setdefault(name, {})[self.document] = normalised
+
+
+def _scores(label: object, value: object, was: tuple[bool, bool]) -> tuple[Score, Score]:
+    """How one value counts, exactly and normalised. A null where the label allows it counts nowhere."""
+    wanted, given = int(label is not None), int(value is not None)
+    if was[1] and not given:
+        return Score(), Score()
+    return Score(int(was[0]), given, wanted), Score(int(was[1]), given, wanted)

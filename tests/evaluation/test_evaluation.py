@@ -104,6 +104,53 @@ def test_a_null_label_asks_for_null() -> None:
     assert scores(evaluate_one({"a": None}, {"a": "x"}), "a")[1] == Score(0, 1, 0)
 
 
+@pytest.mark.parametrize("label", [None, {"any_of": ["x", None]}])
+def test_a_right_null_counts_nowhere(label) -> None:
+    for predicted in ({"a": None}, {}):
+        report = evaluate_one({"a": label}, predicted)
+
+        assert scores(report, "a") == (Score(), Score())
+        assert report.misses == ()
+
+
+def test_a_document_without_a_record_is_right_about_nothing() -> None:
+    report = evaluate_one({"a": None, "l": []}, None)
+
+    assert report.micro.normalised == Score()
+    assert next(score for score in report.fields if score.name == "l").same_length == 0
+
+
+scalars = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "b", "1", "2,0", "3 May 2018"])
+alternatives = st.fixed_dictionaries({"any_of": st.lists(scalars, min_size=1, max_size=3)})
+entries = st.dictionaries(st.sampled_from("pq"), scalars, max_size=2)
+given_values = st.dictionaries(st.sampled_from("vw"), scalars | entries | st.lists(scalars | entries, max_size=4))
+labels = st.dictionaries(
+    st.sampled_from("vw"),
+    scalars
+    | alternatives
+    | entries
+    | st.lists(scalars | alternatives, max_size=4)
+    | st.lists(st.dictionaries(st.sampled_from("pq"), scalars | alternatives, max_size=2), max_size=4),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(labels, st.none() | given_values), max_size=4))
+def test_no_more_is_right_than_was_given_and_asked_for(documents) -> None:
+    gold = [Gold(str(n), label) for n, (label, _) in enumerate(documents)]
+    report = evaluate(
+        gold, {str(n): values for n, (_, values) in enumerate(documents) if values is not None}, samples=9
+    )
+
+    for score in (*report.fields, report.micro):
+        for counts in (score.exact, score.normalised):
+            assert 0 <= counts.right <= min(counts.predicted, counts.gold)
+            assert 0 <= counts.f1 <= 1
+        assert score.exact.right <= score.normalised.right
+        assert 0 <= score.interval[0] <= score.interval[1] <= 1
+    assert 0 <= report.macro_f1 <= 1
+
+
 def test_only_the_named_fields_are_scored() -> None:
     report = evaluate_one({"a": "x", "b": "y", "o": {"c": "z", "d": "w"}}, {"a": "x"}, {"a": "text", "o.c": "text"})
 
