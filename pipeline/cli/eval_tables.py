@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.screen import counted, safe, styled, table
 
 if TYPE_CHECKING:
-    from pipeline.data import Record
+    from pipeline.data import Evidence, Record
     from pipeline.evaluation import Comparison, Difference, FieldScore, Report
     from pipeline.run.examples import Worth
+
+_MOST_WRONG = 10  # values of one list that are shown with their places
 
 
 def report_lines(task: str, report: Report, left_out: Mapping[str, int]) -> Iterator[str]:
@@ -39,7 +41,7 @@ def _row(score: FieldScore) -> tuple[str | int, ...]:
 
 
 def miss_lines(report: Report, records: Mapping[str, Record]) -> Iterator[str]:
-    """Every wrong field of every document: what was said and where, and what the label says."""
+    """Every wrong field of every document: what was said and where, the quote where it differs, what the label says."""
     if not report.misses:
         yield "Nothing went wrong."
         return
@@ -47,20 +49,37 @@ def miss_lines(report: Report, records: Mapping[str, Record]) -> Iterator[str]:
     yield styled("What went wrong", "bold")
     for document, misses in groupby(report.misses, key=lambda miss: miss.document):
         yield styled(document, "bold")
-        record = records.get(document)
-        evidence = {piece.path: piece for piece in record.evidence} if record else {}
+        evidence = records[document].evidence if document in records else ()
+        wrong = {path for path, right in report.verdicts.get(document, {}).items() if not right}
         for miss in misses:
-            piece = evidence.get(miss.name)
-            where = []
-            if piece is not None:
-                where = [piece.found.value.replace("_", " ")]
-                if piece.place or piece.page is not None:
-                    where.append(safe(piece.place or f"page {piece.page}"))
-                if piece.confidence is not None:
-                    where.append(f"confidence {piece.confidence:.2f}")
             yield f"  {safe(miss.name)}"
-            yield f"    said  {_shown(miss.predicted)}{'  (' + ', '.join(where) + ')' if where else ''}"
+            yield from _said(miss.predicted, next((piece for piece in evidence if piece.path == miss.name), None))
+            within = [piece for piece in evidence if piece.path in wrong and piece.path.startswith(f"{miss.name}[")]
+            yield from _wrong([piece for piece in within if piece.quote])
             yield f"    gold  {_shown(miss.gold)}"
+
+
+def _said(value: object, piece: Evidence | None) -> Iterator[str]:
+    said = _shown(value)
+    yield f"    said  {said}{_where(piece) if piece else ''}"
+    if piece is not None and piece.quote and _shown(piece.quote) != said:
+        yield f"    quote {_shown(piece.quote)}"
+
+
+def _wrong(pieces: Sequence[Evidence]) -> Iterator[str]:
+    """The wrong values of a list, as they stand in the document."""
+    yield from (f"    wrong {safe(one.path)}: {_shown(one.quote)}{_where(one)}" for one in pieces[:_MOST_WRONG])
+    if len(pieces) > _MOST_WRONG:
+        yield f"          and {len(pieces) - _MOST_WRONG:,} more"
+
+
+def _where(piece: Evidence) -> str:
+    where = [piece.found.value.replace("_", " ")]
+    if piece.place or piece.page is not None:
+        where.append(safe(piece.place or f"page {piece.page}"))
+    if piece.confidence is not None:
+        where.append(f"confidence {piece.confidence:.2f}")
+    return f"  ({', '.join(where)})"
 
 
 def _shown(value: object) -> str:
@@ -109,16 +128,26 @@ def calibration_lines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def example_lines(worth: Sequence[Worth]) -> Iterator[str]:
-    """What each example costs a document and brings."""
+    """What each example brings, and what it costs a document."""
     yield styled("What each example is worth: the task was run without it", "bold")
-    heads = ("without", "F1", "gain of the example", "95 % of resamples", "its tokens", "seconds a document")
+    heads = (
+        "without",
+        "F1",
+        "gain of the example",
+        "95 % of resamples",
+        "its tokens",
+        "seconds a document",
+        "it costs",
+    )
     yield from table(heads, [_worth(one) for one in worth])
+    yield "What it costs are the seconds a document that the run without it saved."
+    yield "Its tokens are evaluated once a run; with document_first, with every document."
 
 
 def _worth(one: Worth) -> tuple[str, ...]:
     if one.example is None:
-        return ("nothing", f"{one.f1:.3f}", "", "", "", f"{one.seconds:.3f}")
+        return ("nothing", f"{one.f1:.3f}", "", "", "", f"{one.seconds:.3f}", "")
     low, high = one.interval
     noise = " (noise)" if low <= 0 <= high else ""
     gain = (f"{one.gain:+.3f}{noise}", f"{low:+.3f} to {high:+.3f}", f"{one.tokens:,}")
-    return (f"example {one.example}", f"{one.f1:.3f}", *gain, f"{one.seconds:.3f}")
+    return (f"example {one.example}", f"{one.f1:.3f}", *gain, f"{one.seconds:.3f}", f"{one.costs:+.3f}")

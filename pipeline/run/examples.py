@@ -25,14 +25,19 @@ from pipeline.store import Store, scratch
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """A run without one example (None: with all of them). `gain` and `tokens` are what the example brings and costs."""
+    """A run without one example (None: with all of them), and what the example brings (`gain`) and costs.
+
+    `tokens` are evaluated once for a run, where its prompts share them. `costs` is how many seconds longer a document
+    takes with the example; on few documents its share of evaluating the prefix is in it, and noise.
+    """
 
     example: int | None
     f1: float
     gain: float
     interval: tuple[float, float]
     tokens: int
-    seconds: float  # of decoding, a document
+    seconds: float  # of extracting, a document
+    costs: float
 
 
 def worth_of_examples(
@@ -52,17 +57,18 @@ def worth_of_examples(
         raise UserError(f"The task {task.name} has no examples.", hint="Write some: nightdesk help tasks.")
     tokenizer = (open_model(model) if engine.server is None else ServerModel(model, *engine.server)).tokenizer
     with scratch(database) as folder:
-        before, seconds, whole = _run(task, None, gold, files, model, engine, folder / "all", key)
-        yield Worth(None, before.micro.normalised.f1, 0.0, (0.0, 0.0), 0, seconds)
-        full = len(PromptBuilder(whole, tokenizer).prefix.tokens)
+        before, all_seconds, whole = _run(task, None, gold, files, model, engine, folder / "all", key)
+        yield Worth(None, before.micro.normalised.f1, 0.0, (0.0, 0.0), 0, all_seconds, 0.0)
+        full = PromptBuilder(whole, tokenizer).frame
         for number, example in enumerate(task.examples, start=1):
             after, seconds, without = _run(task, number, gold, files, model, engine, folder / str(number), key)
             change = compare(after, before).micro  # from without it to with it
             if engine.server is None:
-                tokens = full - len(PromptBuilder(without, tokenizer).prefix.tokens)
+                tokens = full - PromptBuilder(without, tokenizer).frame
             else:  # it counts texts; what its template writes around them is not known
                 tokens = tokenizer.count(example.text) + tokenizer.count(example.answer)
-            yield Worth(number, after.micro.normalised.f1, change.gain, change.interval, tokens, seconds)
+            f1, costs = after.micro.normalised.f1, all_seconds - seconds
+            yield Worth(number, f1, change.gain, change.interval, tokens, seconds, costs)
 
 
 def _run(

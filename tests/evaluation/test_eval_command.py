@@ -9,6 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.cli import call
+from pipeline.cli.eval_tables import example_lines, miss_lines
+from pipeline.data import Evidence, Found, Record
+from pipeline.evaluation import Gold, evaluate
+from pipeline.run.examples import Worth
 
 SCHEMA = """{
   "type": "object",
@@ -67,9 +71,9 @@ def evaluated(finished, monkeypatch, capsys):
     monkeypatch.chdir(finished)
     monkeypatch.setenv("XDG_DATA_HOME", str(finished / "data"))
 
-    def run(*args, labels="gold.jsonl"):
+    def run(*args, task="letters", labels="gold.jsonl"):
         capsys.readouterr()
-        code = call(["eval", "letters", "--labels", labels, "--db", "night.db", *args])
+        code = call(["eval", task, "--labels", labels, "--db", "night.db", *args])
         said = capsys.readouterr()
         return SimpleNamespace(code=code, out=said.out, err=said.err)
 
@@ -89,6 +93,33 @@ def test_scores_stand_in_a_table_and_misses_with_quote_beside_gold(evaluated):
     assert wrong.splitlines()[1].strip() == "day"
     assert wrong.splitlines()[2].startswith("    said  4 June 2024  (pointed, line 1, confidence 0.")
     assert wrong.splitlines()[3] == "    gold  1999-01-01"
+
+
+def test_a_miss_is_shown_with_its_quote_and_those_of_a_list_one_by_one():
+    gold = {"total": "9.00", "items": [{"name": "tea"}, *({"name": f"x{n}"} for n in range(12))]}
+    values = {"total": "1234.50", "items": [{"name": "Tea"}, {"name": "bun"}, *({"name": f"y{n}"} for n in range(12))]}
+    evidence = (
+        Evidence("total", "EUR\n1.234,50", Found.FOLDED, 0, 12, 2, 1, 0.25),
+        Evidence("items[0].name", "TEA", Found.FOLDED, 20, 23, 1, 1),
+        Evidence("items[1].name", "BUN", Found.FOLDED, 30, 33, 1, 1, 0.5, "line 7"),
+        *(Evidence(f"items[{n}].name", f"y{n - 2}", Found.NOT_FOUND) for n in range(2, 14)),
+    )
+
+    lines = [
+        *miss_lines(evaluate([Gold("d", gold)], {"d": values}), {"d": Record("d", "t", values, evidence=evidence)})
+    ]
+
+    assert lines[2:6] == [
+        "d",
+        "  total",
+        "    said  1234.50  (folded, page 2, confidence 0.25)",
+        "    quote EUR 1.234,50",
+    ]
+    assert lines[6] == "    gold  9.00"
+    wrong = [line for line in lines if line.startswith("    wrong")]
+    assert wrong[0] == "    wrong items[1].name: BUN  (folded, line 7, confidence 0.50)"
+    assert wrong[1] == "    wrong items[2].name: y0  (not found)"
+    assert (len(wrong), lines[-2]) == (10, "          and 3 more")
 
 
 def test_json_says_the_same(evaluated):
@@ -126,6 +157,28 @@ def test_each_example_is_left_out_in_turn(evaluated):
     assert all(one["tokens"] > 20 for one in said[1:])
     assert all(one["seconds"] > 0 for one in said)
     assert said[1]["gain"] == pytest.approx(said[0]["f1"] - said[1]["f1"])
+    assert said[1]["costs"] == pytest.approx(said[0]["seconds"] - said[1]["seconds"])
+
+
+def test_examples_behind_the_document_have_tokens_too(evaluated, finished):
+    folder = finished / "behind"
+    folder.mkdir()
+    write_task(folder, TASK + "document_first = true\n")
+    (finished / "one.jsonl").write_text('{"id": "a", "file": "in/01.txt", "fields": {"day": "2024-06-02"}}')
+    task = str(folder / "prompts/letters.toml")
+
+    said = json.loads(evaluated("--examples", "--model", "scripted", "--json", task=task, labels="one.jsonl").out)
+
+    assert all(one["tokens"] > 20 for one in said[1:])
+
+
+def test_an_example_costs_a_document_what_a_run_without_it_saves():
+    lines = [
+        *example_lines([Worth(None, 0.5, 0.0, (0.0, 0.0), 0, 2.0, 0.0), Worth(1, 0.4, 0.1, (0, 1), 300, 1.75, 0.25)])
+    ]
+
+    assert lines[-3].split()[-3:] == ["300", "1.750", "+0.250"]
+    assert "once a run" in lines[-1]
 
 
 @pytest.mark.parametrize(
