@@ -2,10 +2,14 @@
 
 A ridge logistic regression: few labels must not make it sure. Fields share all weights; each has an offset of its own
 that the ridge pulls to nothing where the field has few values.
+
+What no labelled value shows must not pass for harmless: a value that stands nowhere, and one that OCR read with doubt,
+are lowered whatever the labels say, and more where they say so.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -19,6 +23,8 @@ _RIDGE = 1.0
 _STEPS = 100
 _FOLDS = 10
 _BINS = 10
+_AT_MOST = {"unfounded": math.log(0.2), "misread": -2.0}
+"""Weights that are never larger: a fifth of the odds; the odds times the square of how sure OCR was."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,31 +63,51 @@ def fit(task: str, observations: Sequence[Observation]) -> Calibration:
     numbers = np.array([one.numbers for one in observations], dtype=float)
     mean, spread = numbers.mean(axis=0), numbers.std(axis=0)
     spread[spread < 1e-9] = 1.0  # the same everywhere: nothing to learn
-    offsets = np.array([[one.field == name for name in names] for one in observations], dtype=float)
-    columns = np.hstack([np.ones((len(observations), 1)), (numbers - mean) / spread, offsets])
-    found = _logistic(columns, np.array([one.right for one in observations], dtype=float))
-    weights = found[1 : 1 + len(FEATURES)] / spread
+    fields = np.array([[one.field == name for name in names] for one in observations], dtype=float)
+    right = np.array([one.right for one in observations], dtype=float)
+    intercept, weights, offsets = _bounded((numbers - mean) / spread, fields, right, spread)
     return Calibration(
         task,
         len(observations),
-        float(found[0] - weights @ mean),
+        float(intercept - weights @ mean),
         dict(zip(FEATURES, map(float, weights), strict=True)),
-        dict(zip(names, map(float, found[1 + len(FEATURES) :]), strict=True)),
+        dict(zip(names, map(float, offsets), strict=True)),
     )
 
 
-def _logistic(columns: Floats, right: Floats) -> Floats:
-    """Newton's method; the intercept (column 0) is not pulled to nothing. Steps that do not help are halved."""
+def _bounded(scaled: Floats, fields: Floats, right: Floats, spread: Floats) -> tuple[float, Floats, Floats]:
+    """The intercept, the weights of the features as they were before scaling, and those of the fields.
+
+    A weight that comes out above its bound is held there, and the others are fitted anew around it.
+    """
+    most = np.array([_AT_MOST.get(name, math.inf) for name in FEATURES])
+    held = np.zeros(len(FEATURES), dtype=bool)
+    ones = np.ones((len(right), 1))
+    while True:
+        given = np.where(held, most, 0.0)
+        columns = np.hstack([ones, np.where(held, 0.0, scaled), fields])
+        found = _logistic(columns, (scaled * spread) @ given, right)
+        weights = found[1 : 1 + len(FEATURES)] / spread + given
+        if not (weights > most).any():
+            return float(found[0]), weights, found[1 + len(FEATURES) :]
+        held |= weights > most
+
+
+def _logistic(columns: Floats, given: Floats, right: Floats) -> Floats:
+    """The weights that, beside the logits that are `given`, say best what is right.
+
+    Newton's method; the intercept (column 0) is not pulled to nothing. Steps that do not help are halved.
+    """
     ridge = np.full(columns.shape[1], _RIDGE)
     ridge[0] = 1e-6
 
     def loss(weights: Floats) -> float:
-        logits = columns @ weights
+        logits = columns @ weights + given
         return float(np.logaddexp(0, logits).sum() - right @ logits + ridge @ weights**2 / 2)
 
     weights = np.zeros(columns.shape[1])
     for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(columns @ weights, -500, 500)))
+        chance = 1 / (1 + np.exp(-np.clip(columns @ weights + given, -500, 500)))
         slope = columns.T @ (chance - right) + ridge * weights
         curve = (columns * (chance * (1 - chance))[:, None]).T @ columns + np.diag(ridge)
         step = np.linalg.solve(curve, slope)

@@ -29,6 +29,7 @@ FEATURES = (
     "folded",
     "fuzzy",
     "unfounded",
+    "misread",
 )
 """What a calibration weighs, beside the field."""
 
@@ -64,13 +65,14 @@ def features(signal: Signal, evidence: Evidence) -> tuple[float, ...]:
         float(evidence.found is Found.FOLDED),
         float(evidence.found is Found.FUZZY),
         float(evidence.found in (Found.FROM_EXAMPLE, Found.NOT_FOUND)),
+        -max(math.log(signal.read), _LEAST) if signal.read > 0 else -_LEAST,
     )
 
 
 def rate(signal: Signal, evidence: Evidence) -> float:
-    """The uncalibrated number: how well the value is grounded, times how sure the model was of it.
+    """The uncalibrated number: how well the value is grounded and was read, times how sure the model was of it.
 
-    The latter is the geometric mean of two likelihoods, for each misses what the other sees: that of the whole value
+    The last is the geometric mean of two likelihoods, for each misses what the other sees: that of the whole value
     among what the grammar allowed (which of these), and that of its average token under the model alone (whether any
     of these; the average, because long values are not wrong for being long). Where further answers were drawn, it is
     the mean of that and of how far they agree.
@@ -78,7 +80,7 @@ def rate(signal: Signal, evidence: Evidence) -> float:
     sure = math.exp((signal.allowed + signal.logprob / signal.tokens) / 2) if signal.tokens else _UNASKED
     if signal.samples:
         sure = (sure + signal.agreement) / 2
-    return _GROUND[evidence.found] * sure
+    return _GROUND[evidence.found] * signal.read * sure
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Signal:
     gap: float  # the least distance to the second best; inf where there was none
     samples: int = 0  # further answers that were drawn
     agreed: int = 0  # of these, how many say the same
+    read: float = 1.0  # how sure OCR was of the least sure word that the value stands on; 1 where it read none
 
     @property
     def agreement(self) -> float:

@@ -6,14 +6,15 @@ in a database, because it is made on labelled documents and used on all the othe
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
 
 from pipeline import private_file
-from pipeline.confidence import Calibration, Observation, features, field_of
-from pipeline.data import Vocabulary
+from pipeline.confidence import Calibration, Observation, features, field_of, rated
+from pipeline.data import Evidence, Vocabulary
 from pipeline.errors import UserError
 from pipeline.merging import merge
 from pipeline.prompting import Task
@@ -66,18 +67,18 @@ def observe(
     found: list[Observation] = []
     for sha256, right in verdicts.items():
         answers = gather(store, task, recipe, store.document(sha256), vocabulary, pointed=pointed)
-        evidence = trace(answers)
-        # Merging renumbers items; a value is known again by where it stands.
-        known = {
-            (field_of(piece.path), piece.start, piece.end, piece.quote): its[piece.path]
-            for pieces, its in zip(evidence, answers.measured, strict=True)
-            for piece in pieces
-            if piece.path in its
-        }
+        traced = [(rated(pieces, its), its) for pieces, its in trace(answers)]
+        # Merging renumbers items; a value is known again by all else that is known of it.
+        known = {_unnumbered(piece): its[piece.path] for pieces, its in traced for piece in pieces if piece.path in its}
+        evidence = [pieces for pieces, _ in traced]
         merged = merge(answers.document, task.name, task.schema.root, answers.chunks, evidence)
         for piece in merged.evidence:
-            field = field_of(piece.path)
-            signal = known.get((field, piece.start, piece.end, piece.quote))
+            signal = known.get(_unnumbered(piece))
             if piece.path in right and signal is not None:
-                found.append(Observation(sha256, field, right[piece.path], features(signal, piece)))
+                numbers = features(signal, piece)
+                found.append(Observation(sha256, field_of(piece.path), right[piece.path], numbers))
     return found
+
+
+def _unnumbered(piece: Evidence) -> Evidence:
+    return dataclasses.replace(piece, path=field_of(piece.path))

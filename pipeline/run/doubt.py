@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pipeline.confidence import Signal
 from pipeline.data import Evidence, Word
 
 _DOUBT = 0.7  # a word that Tesseract is less sure of is read with doubt
 
 
-def doubted(evidence: Sequence[Evidence], words: Sequence[Word]) -> tuple[Evidence, ...]:
-    """The evidence with its confidence times that of the least sure word that it stands on. `words` are in order."""
-    return tuple(_doubted(piece, _least(piece, words)) for piece in evidence) if words else tuple(evidence)
+def read(signals: Mapping[str, Signal], evidence: Sequence[Evidence], words: Sequence[Word]) -> Mapping[str, Signal]:
+    """The signals with how sure OCR was of the least sure word that each value stands on. `words` are in order."""
+    if not words:
+        return signals
+    places = {piece.path: piece for piece in evidence}
+    return {
+        path: dataclasses.replace(signal, read=_least(places[path], words)) if path in places else signal
+        for path, signal in signals.items()
+    }
 
 
 def is_doubtful(evidence: Evidence, words: Sequence[Word]) -> bool:
     """Whether a word of the value was read with doubt."""
     return _least(evidence, words) < _DOUBT
-
-
-def _doubted(evidence: Evidence, least: float) -> Evidence:
-    if evidence.confidence is None:
-        return evidence
-    return dataclasses.replace(evidence, confidence=round(evidence.confidence * least, 6))
 
 
 def _least(evidence: Evidence, words: Sequence[Word]) -> float:

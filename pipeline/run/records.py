@@ -14,7 +14,7 @@ from pipeline.finders import normalise as normalise_text
 from pipeline.grounding import extractive_paths, ground
 from pipeline.merging import merge
 from pipeline.prompting import Task
-from pipeline.run.doubt import doubted, is_doubtful
+from pipeline.run.doubt import is_doubtful, read
 from pipeline.schema import List, Node, Object, Text
 from pipeline.store import Normalised, Store
 
@@ -40,18 +40,18 @@ def gather(
         (dataclasses.replace(place, text=document.text[place.start : place.end]), extraction)
         for place, extraction in store.extractions(document.sha256, recipe)
     ]
-    measured = [_measure(store, extraction, vocabulary) for _, extraction in chunks]
+    measured = [_measure(store, task, extraction, vocabulary) for _, extraction in chunks]
     if document.ocr:
         document = dataclasses.replace(document, words=store.words(document.sha256))
     return Answers(document, task, chunks, measured, pointed)
 
 
-def _measure(store: Store, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
+def _measure(store: Store, task: Task, extraction: Extraction | None, vocabulary: Vocabulary) -> dict[str, Signal]:
     answer = None if extraction is None else store.answer(extraction.work_key)
     if answer is None:
         return {}
     number = len(answer.extraction.samples)
-    agreed = agreeing(answer.extraction.values, answer.extraction.samples)
+    agreed = agreeing(task.schema.root, answer.extraction.values, answer.extraction.samples)
     return {
         path: dataclasses.replace(signal, samples=number, agreed=agreed.get(path, 0))
         for path, signal in signals(answer.completion, vocabulary).items()
@@ -69,7 +69,7 @@ def build_record(
     path (`total`, `items[2].price`) to its normal form, None where it has none.
     """
     task, document = answers.task, answers.document
-    evidence = trace(answers, calibration)
+    evidence = [rated(pieces, its, calibration) for pieces, its in trace(answers)]
     record = merge(document, task.name, task.schema.root, answers.chunks, evidence)
     parts = [Part(c, e, pieces) for (c, e), pieces in zip(answers.chunks, evidence, strict=True) if e is not None]
     short = short_lists(task.schema.root, record.values, parts, len(document.text), others)
@@ -86,21 +86,18 @@ def build_record(
     return record, normalised
 
 
-def trace(answers: Answers, calibration: Calibration | None = None) -> list[tuple[Evidence, ...]]:
-    """Where the values of each chunk's answer stand, and how far they can be trusted."""
-    task = answers.task
+def trace(answers: Answers) -> list[tuple[tuple[Evidence, ...], Mapping[str, Signal]]]:
+    """Where the values of each chunk's answer stand, and what their tokens, samples and places say about them."""
+    task, document = answers.task, answers.document
     examples = "\n".join(f"{example.text}\n{example.answer}" for example in task.examples)
     paths = extractive_paths(task.schema.root) if answers.pointed else ()
     evidence = [
-        ground(e.values, task.schema.root, answers.document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut)
+        ground(e.values, task.schema.root, document, chunk=chunk, examples=examples, pointed=paths, cut=e.cut)
         if e
         else ()
         for chunk, e in answers.chunks
     ]
-    return [
-        doubted(rated(pieces, its, calibration), answers.document.words)
-        for pieces, its in zip(evidence, answers.measured, strict=True)
-    ]
+    return [(pieces, read(its, pieces, document.words)) for pieces, its in zip(evidence, answers.measured, strict=True)]
 
 
 def _settled(text: str, day_first: bool | None) -> Settled:

@@ -130,6 +130,37 @@ def test_few_labels_do_not_make_sure():
     assert held_out([Observation("d", "f", True, features(SURE, evidence()))]) == [0.5]
 
 
+worse = st.sampled_from(
+    [(SURE, evidence(Found.NOT_FOUND)), (SURE, evidence(Found.FROM_EXAMPLE)),
+     (dataclasses.replace(SURE, read=0.5), evidence())]
+)  # fmt: skip
+some_labels = st.lists(st.tuples(worse | st.just((SURE, evidence())), st.booleans()), min_size=1, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_labels, worse)
+def test_whatever_the_labels_say_doubt_lowers_the_number(labels, doubtful):
+    seen = [Observation(f"d{n % 5}", "total", right, features(*which)) for n, (which, right) in enumerate(labels)]
+
+    calibration = fit("t", seen)
+
+    assert calibration.probability("total", features(*doubtful)) <= calibration.probability(
+        "total", features(SURE, evidence())
+    )
+    assert calibration.weights["unfounded"] < 0 > calibration.weights["misread"]
+
+
+def test_a_value_that_stands_nowhere_is_lowered_though_no_label_was_such_a_value():
+    calibration = fit("t", [Observation(f"d{n}", "total", n % 5 > 0, features(SURE, evidence())) for n in range(100)])
+
+    found, nowhere = (
+        calibration.probability("total", features(SURE, evidence(f))) for f in (Found.EXACT, Found.NOT_FOUND)
+    )
+
+    assert found == pytest.approx(0.8, abs=0.01)
+    assert nowhere == pytest.approx(0.44, abs=0.02)
+
+
 def test_a_calibration_comes_back_from_its_file():
     calibration = fit("t", labelled(50))
 

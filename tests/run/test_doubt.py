@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.confidence import Observation, Signal, features, fit, rate, rated
 from pipeline.data import Chunk, Document, Evidence, Extraction, Found, Page, Word
 from pipeline.finders import mend
 from pipeline.prompting import load_task
-from pipeline.run.doubt import doubted, is_doubtful
-from pipeline.run.records import Answers, build_record
+from pipeline.run.doubt import is_doubtful, read
+from pipeline.run.records import Answers, build_record, trace
 from pipeline.store.tables import fill, plan
 
 WORDS = (Word(1, 0, 5, 0, 0, 1, 1, 0.9), Word(1, 6, 9, 0, 0, 1, 1, 0.4), Word(1, 10, 12, 0, 0, 1, 1, 0.95))
+SURE = Signal(2, 0.0, 0.0, 0.0, 9.0)
 
 
 @pytest.mark.parametrize(
@@ -32,17 +34,39 @@ def test_letters_among_digits_are_digits(read, meant):
     assert mend(read) == meant
 
 
-def test_a_value_is_no_surer_than_its_least_sure_word():
+def test_a_value_is_read_as_surely_as_its_least_sure_word():
     pieces = (
-        Evidence("a", "x", Found.EXACT, 0, 5, 1, 1, 0.8),
-        Evidence("b", "x", Found.EXACT, 4, 9, 1, 1, 0.8),
-        Evidence("c", "x", Found.EXACT, 10, 12, 1, 1, None),
-        Evidence("d", "x", Found.NOT_FOUND, confidence=0.2),
+        Evidence("a", "x", Found.EXACT, 0, 5, 1, 1),
+        Evidence("b", "x", Found.EXACT, 4, 9, 1, 1),
+        Evidence("c", "x", Found.NOT_FOUND),
     )
+    signals = dict.fromkeys("abcd", SURE)
 
-    assert [piece.confidence for piece in doubted(pieces, WORDS)] == [0.72, 0.32, None, 0.2]
-    assert [is_doubtful(piece, WORDS) for piece in pieces] == [False, True, False, False]
-    assert doubted(pieces, ()) == pieces
+    assert {path: signal.read for path, signal in read(signals, pieces, WORDS).items()} == {
+        "a": 0.9, "b": 0.4, "c": 1.0, "d": 1.0,
+    }  # fmt: skip
+    assert [is_doubtful(piece, WORDS) for piece in pieces] == [False, True, False]
+    assert read(signals, pieces, ()) == signals
+
+
+def test_doubt_lowers_the_number_with_a_calibration_and_without_one(tmp_path):
+    text, values = "Books 41.50 EUR", {"shop": "Books", "total": "41.50 EUR"}
+    words = (Word(1, 0, 5, 0, 0, 1, 1, 0.5), Word(1, 6, 11, 0, 0, 1, 1, 0.9), Word(1, 12, 15, 0, 0, 1, 1, 0.8))
+    document = Document("d", text, (Page(1, 0, len(text)),), "pictures", "1", ocr="x", words=words)
+    chunks = [(Chunk("d", 0, 0, len(text), text), Extraction("k", values))]
+    answers = Answers(document, till(tmp_path), chunks, [{"shop": SURE, "total": SURE}], pointed=False)
+    ((pieces, its),) = trace(answers)
+    labelled = [Observation("d", "shop", n % 4 > 0, features(SURE, pieces[0])) for n in range(40)]
+    never_scanned = fit("till", labelled)
+
+    assert [rate(its[piece.path], piece) for piece in pieces] == pytest.approx([0.5, 0.8])
+    for calibration in (None, never_scanned):
+        record, _ = build_record(answers, calibration)
+        assert [piece.confidence for piece in record.evidence] == pytest.approx(
+            [piece.confidence for piece in rated(pieces, its, calibration)]
+        )
+        clear = rated(pieces, {"shop": SURE, "total": SURE}, calibration)
+        assert all(a.confidence < b.confidence for a, b in zip(record.evidence, clear, strict=True))
 
 
 def till(tmp_path):
