@@ -234,6 +234,7 @@ class Extraction:
 class Found(enum.StrEnum):
     """How a value was found in its document, best first."""
 
+    GENERATED = "generated"  # a choice, a yes or no, a summary: the model's own words, which nobody looks for
     POINTED = "pointed"  # the grammar allowed nothing else
     EXACT = "exact"
     FOLDED = "folded"  # after folding white space, case, hyphenation, Unicode forms

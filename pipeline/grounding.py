@@ -1,7 +1,8 @@
 """A value -> where it stands in its document, and how that was found; or that it stands nowhere.
 
-Every text and number of an answer gets one Evidence. Enumerations, booleans and summaries get none: they are the
-model's own words, and a chance match would look like proof. Null values and empty texts have nothing to prove.
+Every value of an answer gets one Evidence. Enumerations, booleans and summaries are the model's own words: they are
+marked as generated and not looked for, because a chance match would look like proof. Null values and empty texts have
+nothing to prove.
 
 Only the chunk that was read is searched: the model saw nothing else. Offsets always count in the document's own text,
 and `quote` is exactly what stands there.
@@ -22,7 +23,7 @@ from rapidfuzz import fuzz
 from pipeline.data import Chunk, Document, Evidence, Found, Page
 from pipeline.data import Place as NamedPlace
 from pipeline.finders import Span, ValueType, find, normalise
-from pipeline.schema import List, Node, Number, Object, Text, fold
+from pipeline.schema import Boolean, Choice, List, Node, Number, Object, Text, fold
 
 _MOST_PLACES = 200  # of one value; more are counted but not weighed against each other
 _FUZZY_SCORE = 85.0
@@ -49,7 +50,7 @@ def ground(
     pointed: Collection[str] = (),
     cut: Collection[str] = (),
 ) -> tuple[Evidence, ...]:
-    """One Evidence for each text and number of an answer, in the order of the schema.
+    """One Evidence for each value of an answer, in the order of the schema.
 
     `chunk` is what the model read (the whole document if None), `examples` the texts and answers of the task's
     examples, `pointed` the unnumbered paths that the grammar held to the chunk (see `extractive_paths`), `cut` the
@@ -70,7 +71,7 @@ class _Leaf:
 
     path: str
     generic: str
-    node: Text | Number
+    node: Text | Number | None  # None: generated, so there is nothing to look for
     value: object = field(repr=False)
     item: str = ""  # the path of the outermost list item it belongs to
     found: Found = Found.NOT_FOUND
@@ -103,10 +104,12 @@ def _leaves(node: Node, value: object, path: str, generic: str, item: str = "") 
             for index, inner in enumerate(value):
                 here = f"{path}[{index}]"
                 yield from _leaves(node.items, inner, here, f"{generic}[]", item or here)
-        case Text() if isinstance(value, str) and value.strip() and not node.summary:
-            yield _Leaf(path, generic, node, value, item)
+        case Text() if isinstance(value, str) and value.strip():
+            yield _Leaf(path, generic, None if node.summary else node, value, item)
         case Number() if isinstance(value, int | float) and not isinstance(value, bool):
             yield _Leaf(path, generic, node, value, item)
+        case Boolean() | Choice() if value is not None:
+            yield _Leaf(path, generic, None, value, item)
 
 
 # -- how a value is found ---------------------------------------------------------------------------------------
@@ -140,15 +143,15 @@ def _examples_source(text: str) -> _Source:
 
 
 def _locate(leaf: _Leaf, source: _Source, examples: str, pointed: bool) -> _Leaf:
-    if isinstance(leaf.node, Number):
-        found, places = _find_number(leaf.value, source)
-    else:
-        found, places = _find_text(leaf.written, leaf.node.type, source)
-        if pointed and not places:  # where words end is the grammar's to say
-            places = list(_all_places(leaf.written, source.text))
-        if pointed and places and found is not Found.FUZZY:
-            found = Found.POINTED
-    if not places and examples and _is_in_examples(leaf, _examples_source(examples)):
+    if leaf.node is None:
+        leaf.found = Found.GENERATED
+        return leaf
+    found, places = _find(leaf.node, leaf, source)
+    if pointed and not places:  # where words end is the grammar's to say
+        places = list(_all_places(leaf.written, source.text))
+    if pointed and places and found is not Found.FUZZY:
+        found = Found.POINTED
+    if not places and examples and _find(leaf.node, leaf, _examples_source(examples))[1]:
         found = Found.FROM_EXAMPLE
     elif not places and isinstance(leaf.node, Text) and leaf.node.type == "text":
         found, places = _find_alike(leaf.written, source)
@@ -156,10 +159,10 @@ def _locate(leaf: _Leaf, source: _Source, examples: str, pointed: bool) -> _Leaf
     return leaf
 
 
-def _is_in_examples(leaf: _Leaf, examples: _Source) -> bool:
-    if isinstance(leaf.node, Number):
-        return bool(_find_number(leaf.value, examples)[1])
-    return bool(_find_text(leaf.written, leaf.node.type, examples)[1])
+def _find(node: Text | Number, leaf: _Leaf, source: _Source) -> tuple[Found, list[Place]]:
+    if isinstance(node, Number):
+        return _find_number(leaf.value, source)
+    return _find_text(leaf.written, node.type, source)
 
 
 def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, list[Place]]:
@@ -404,7 +407,7 @@ def _nearest(places: Sequence[Place], anchor: Place, taken: Collection[Place], t
 
 def _evidence(leaf: _Leaf, document: Document, offset: int) -> Evidence:
     if leaf.place is None:
-        return Evidence(leaf.path, leaf.written, leaf.found)
+        return Evidence(leaf.path, "" if leaf.node is None else leaf.written, leaf.found)
     start, end = leaf.place[0] + offset, leaf.place[1] + offset
     return Evidence(
         leaf.path,

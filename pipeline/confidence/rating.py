@@ -34,6 +34,7 @@ FEATURES = (
 """What a calibration weighs, beside the field."""
 
 _GROUND = {
+    Found.GENERATED: 1.0,  # it need not stand anywhere
     Found.POINTED: 1.0,
     Found.EXACT: 1.0,
     Found.FOLDED: 0.95,

@@ -10,7 +10,9 @@ from pipeline.confidence import Calibration
 from pipeline.confidence.rating import FEATURES
 from pipeline.config import Job, JobTask
 from pipeline.errors import UserError
+from pipeline.prompting import load_task
 from pipeline.run import calibrations, run
+from pipeline.run.model import open_model
 from pipeline.store import Store
 
 SCHEMA = """{
@@ -55,11 +57,26 @@ def recipe(job: Job) -> str:
         return next(store.rows(store.tables("letter")))["recipe"]
 
 
-def test_every_value_with_evidence_has_a_confidence(job):
+def test_every_value_has_a_confidence_a_choice_of_the_model_s_too(job):
     found = confidences(job)
 
-    assert found.keys() == {"name", "day"}  # a choice of the model's has no evidence
+    assert found.keys() == {"name", "day", "mood"}
     assert all(number is not None and 0 <= number <= 1 for numbers in found.values() for number in numbers)
+
+
+def test_every_value_of_a_record_can_be_learned_from(job):
+    confidences(job)
+    vocabulary = open_model("scripted").tokenizer.vocabulary
+    with Store.open(job.database, write=False) as store:
+        evidence = {record.document: record.evidence for record in store.records("letter")}
+        verdicts = {document: {piece.path: True for piece in pieces} for document, pieces in evidence.items()}
+        seen = calibrations.observe(
+            store, load_task(job.tasks[0].task), recipe(job), vocabulary, verdicts, pointed=True
+        )
+
+    assert sorted((one.document, one.field) for one in seen) == sorted(
+        (document, piece.path) for document, pieces in evidence.items() for piece in pieces
+    )
 
 
 def test_a_calibration_of_the_recipe_is_used_by_the_next_run(job, tmp_path):

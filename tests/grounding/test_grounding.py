@@ -166,7 +166,7 @@ def test_a_number_is_found_by_its_value(value, text, found, quote) -> None:
     assert (evidence.found, evidence.quote) == (found, quote)
 
 
-def test_generated_and_missing_values_have_no_evidence() -> None:
+def test_generated_values_are_marked_and_missing_ones_have_no_evidence() -> None:
     schema = Object(
         (
             Field("kind", Choice(("invoice", "receipt"))),
@@ -179,7 +179,11 @@ def test_generated_and_missing_values_have_no_evidence() -> None:
     )
     values = {"kind": "invoice", "paid": True, "about": "invoice", "gone": None, "empty": " ", "list": []}
 
-    assert ground(values, schema, make_document("an invoice, true")) == ()
+    assert ground(values, schema, make_document("an invoice, true"), examples="invoice") == (
+        Evidence("kind", "", Found.GENERATED),
+        Evidence("paid", "", Found.GENERATED),
+        Evidence("about", "", Found.GENERATED),
+    )
 
 
 def test_a_cut_path_has_evidence_of_its_own() -> None:

@@ -121,6 +121,16 @@ def test_a_value_in_other_words_than_its_quote_is_fuzzy_to_langextract(store, sa
     assert _alignment("Marsh-Lane", Evidence("a", quote, Found.FUZZY, 0, 11)) == "match_fuzzy"
 
 
+def test_a_generated_value_has_no_place_for_langextract():
+    from pipeline.data import Evidence, Found
+    from pipeline.sinks.langextract import _extraction
+
+    said = _extraction(1, "kind", "invoice", Evidence("kind", "", Found.GENERATED, confidence=0.5), {})
+
+    assert (said["extraction_text"], said["char_interval"], said["alignment_status"]) == ("invoice", None, None)
+    assert said["attributes"] == {"path": "kind", "found": "generated", "confidence": "0.500"}
+
+
 def test_csv_gives_back_the_table(store, save):
     save("a", seller=ODD, total="12.5")
     save("b", seller=None)
