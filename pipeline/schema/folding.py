@@ -1,7 +1,8 @@
 """Folding: the text a reader means, without the accidents of its layout. One function for grammar and checks.
 
-White space and line breaks become one space, words hyphenated at a line end are joined, Unicode is composed
-(NFC), ligatures and presentation forms are written out, invisible and control characters vanish.
+White space and line breaks become one space, words hyphenated at a line end are joined (a soft hyphen joins capitals
+too), Unicode is composed (NFC), ligatures and presentation forms are written out, invisible and control characters
+vanish.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 
-_HYPHENS = "-\u2010"
+_SOFT_HYPHEN = "\u00ad"
+_HYPHENS = "-\u2010" + _SOFT_HYPHEN
 _KEPT_FORMATS = "\u200c\u200d"  # joiners change how Persian, Indic scripts and emoji read
 _PRESENTATION = ((0xFB00, 0xFDFF), (0xFE70, 0xFEFC))
 
@@ -25,7 +27,7 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """Fold `text`. Folding twice changes nothing more; no space stands at either end."""
-    seen = [(char, at) for at, char in enumerate(text) if char.isspace() or _visible(char)]
+    seen = _seen(text)
     out: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -34,6 +36,9 @@ def fold(text: str) -> Folded:
         char = seen[here][0]
         if char in _HYPHENS and out and out[-1].isalpha() and (after := _after_break(seen, here)):
             here = after
+            continue
+        if char == _SOFT_HYPHEN:
+            here += 1
             continue
         following = _cluster(seen, here)
         for piece in _composed("".join(char for char, _ in seen[here:following])):
@@ -48,13 +53,25 @@ def fold(text: str) -> Folded:
     return Folded("".join(out), tuple(starts), tuple(ends))
 
 
+def _seen(text: str) -> list[tuple[str, int]]:
+    """The characters that show, with their places; of soft hyphens those at a line's end."""
+    shown = [(char, at) for at, char in enumerate(text) if char.isspace() or char == _SOFT_HYPHEN or _visible(char)]
+    if _SOFT_HYPHEN not in text:
+        return shown
+    behind = [*(char for char, _ in shown[1:]), ""]
+    return [one for one, after in zip(shown, behind, strict=True) if one[0] != _SOFT_HYPHEN or after.isspace()]
+
+
 def _after_break(seen: list[tuple[str, int]], hyphen: int) -> int | None:
     """Where the word goes on behind a hyphen at a line end; None where the hyphen is not one of those."""
     breaks, here = 0, hyphen + 1
-    while here < len(seen) and seen[here][0].isspace():
+    while here < len(seen) and (seen[here][0].isspace() or seen[here][0] == _SOFT_HYPHEN):
         breaks += seen[here][0] == "\n"
         here += 1
-    return here if breaks == 1 and here < len(seen) and seen[here][0].islower() else None
+    if breaks != 1 or here == len(seen):
+        return None
+    goes_on = str.isalpha if seen[hyphen][0] == _SOFT_HYPHEN else str.islower
+    return here if goes_on(seen[here][0]) else None
 
 
 def _cluster(seen: list[tuple[str, int]], start: int) -> int:

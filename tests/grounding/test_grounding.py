@@ -63,6 +63,7 @@ def check(evidence: Evidence, value: str, text: str) -> None:
         ("café", "at the cafe\u0301 bar", Found.FOLDED, "cafe\u0301"),
         ("１２３", "No. 123 here", Found.FOLDED, "123"),
         ("Straße 5", "in der STRASSE 5 dort", Found.FOLDED, "STRASSE 5"),
+        ("Vertrag", "im Ver\u00ad\ntrag steht", Found.FOLDED, "Ver\u00ad\ntrag"),
         ("soft", "so\u00adft words", Found.FOLDED, "so\u00adft"),
         ("“Sea View”", 'the "Sea View" hotel', Found.FOLDED, '"Sea View"'),
         ("27, Jalan Dedap 13, Taman", "27,JALAN DEDAP 13,\nTAMAN JOHOR", Found.FUZZY, "27,JALAN DEDAP 13,\nTAMAN"),
