@@ -59,7 +59,9 @@ class Places:
     @cached_property
     def line_parts(self) -> list[tuple[list[int], list[int]]]:
         """Where a value may begin, and where it may end, in each of `lines`: at its ends; at a wide gap and around a
-        label ("Tel: ") where letters follow; and before brackets that end it."""
+        label ("Tel: ") where letters follow; and before brackets that end it. Never inside a word that goes on in the
+        next line."""
+        word_starts, word_ends = self._bounds("text")
         parts = []
         for match in _LINE.finditer(self._source):
             low, high = self._window(match.start(), match.end())
@@ -77,7 +79,7 @@ class Places:
             begins = {self._window(at, match.end())[0] for at in starts}
             begins = {at for at in begins if at == low or (at < high and self.text[at].isalpha())}
             stops = {self._window(match.start(), at)[1] for at in ends}
-            parts.append((sorted(begins), sorted(at for at in stops if at > low)))
+            parts.append((sorted(begins & word_starts), sorted(at for at in stops & word_ends if at > low)))
         return parts
 
     def _pieces(self, pattern: re.Pattern[str]) -> list[Window]:

@@ -19,7 +19,18 @@ from itertools import pairwise
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
-from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, Unit, ValueType, any_extractive
+from pipeline.schema import (
+    ITEM_SEPARATOR,
+    KEY_SEPARATOR,
+    List,
+    Node,
+    Object,
+    Text,
+    Unit,
+    ValueType,
+    Within,
+    any_extractive,
+)
 from pipeline.schema.canonical import write
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
@@ -209,15 +220,16 @@ class _Writer:
         return self.resume(member.node, progress, target, (*path, member.name), rest)
 
     def _item_end(self, node: List, value: object, start: int) -> int:
-        """The least place behind all words that an item uses. An item of a row that uses none has used up the row, or
-        the same row would have to be said again and again."""
+        """The least place behind all words that an item uses. One that uses none has used up its row of a table, or
+        all places but the last one: it would be said again and again."""
+        rows = node.within == "row" and bool(self.places.tables)
         for window in self._offered(node, start)[0]:
             ends = [self.places.end_of(text, said, window) for text, said in _extractive(node.items, value)]
-            if not ends and node.within == "row" and self.places.tables:
+            if not ends and rows:
                 return window[1]
-            if None not in ends:
-                return max([start, *(end for end in ends if end is not None)])
-        return start
+            if ends and None not in ends:
+                return max(end for end in ends if end is not None)
+        return self._last_start(node, start)
 
     # Whole values.
 
@@ -228,24 +240,31 @@ class _Writer:
             either = {"anyOf": [schema, {"type": "null"}]} if nullable else schema
             leaf = json.dumps({**either, "x-guidance": self.separators}, ensure_ascii=False)
             return self._rule("free", f"%json {leaf}")
+        if nullable and not self._possible(node, window):
+            return '"null"'
         match node:
             case Text():
                 name = self._value(node, path, window)
             case Object():
-                parts = []
-                for index, member in enumerate(node.fields):
-                    before = ITEM_SEPARATOR if index else "{"
-                    parts.append(_literal(before + _quoted(member.name) + KEY_SEPARATOR))
-                    parts.append(self.whole(member.node, (*path, member.name), window, nullable=member.nullable))
-                name = self._rule("object", f"{' '.join(parts)} {_literal('}')}")
+                windows = [one for one in self._windows(node.within, window) if self._holds(node, one)]
+                ways = [self._object(node, path, one) for one in windows or [window]]
+                name = ways[0] if len(ways) == 1 else self._rule("held", " | ".join(ways))
             case List():
                 name = self._list(node, path, window)
             case _:
                 raise TypeError(type(node).__name__)
         return f'({name} | "null")' if nullable else name
 
+    def _object(self, node: Object, path: Path, window: Window) -> str:
+        parts = []
+        for index, member in enumerate(node.fields):
+            before = ITEM_SEPARATOR if index else "{"
+            parts.append(_literal(before + _quoted(member.name) + KEY_SEPARATOR))
+            parts.append(self.whole(member.node, (*path, member.name), window, nullable=member.nullable))
+        return self._rule("object", f"{' '.join(parts)} {_literal('}')}")
+
     def _list(self, node: List, path: Path, window: Window) -> str:
-        item = self._item(node, (*path, "[]"), self._windows(node, window)) if node.max_items != 0 else None
+        item = self._item(node, (*path, "[]"), self._windows(node.within, window)) if node.max_items != 0 else None
         if item is None:
             return self._rule("list", '"[]"')
         low, high = max(node.min_items - 1, 0), "" if node.max_items is None else node.max_items - 1
@@ -262,7 +281,7 @@ class _Writer:
         """Where the next item of an ordered list may stand, and whether there must be one: a list that has begun
         with a table goes on to its last row."""
         if node.within != "row" or not self.places.tables:
-            return self._windows(node, (start, self.places.all[1])), False
+            return self._windows(node.within, (start, self.places.all[1])), False
         for table in self.places.tables:
             if table[0][0] < start <= table[-1][1]:
                 rest = [row for row in table if row[0] >= start and self._possible(node.items, row)]
@@ -270,11 +289,11 @@ class _Writer:
                     return rest[:1], True
         return [table[0] for table in self.places.tables if table[0][0] >= start], False
 
-    def _windows(self, node: List, window: Window) -> list[Window]:
-        if node.within is None or (node.within == "row" and not self.places.tables):
+    def _windows(self, within: Within | None, window: Window) -> list[Window]:
+        if within is None or (within == "row" and not self.places.tables):
             return [window]
-        rows = [row for table in self.places.tables for row in table] if node.within == "row" else []
-        pieces = {"line": self.places.lines, "block": self.places.blocks, "row": rows}[node.within]
+        rows = [row for table in self.places.tables for row in table] if within == "row" else []
+        pieces = {"line": self.places.lines, "block": self.places.blocks, "row": rows}[within]
         cut = [(max(start, window[0]), min(end, window[1])) for start, end in pieces]
         return [(start, end) for start, end in cut if start < end]
 
@@ -282,15 +301,18 @@ class _Writer:
         """Whether the window holds a value for each field that needs one."""
         match node:
             case Object():
-                return any(word != " " for word in self.places.words_in(window)) and all(
-                    member.nullable or self._possible(member.node, window) for member in node.fields
-                )
+                return any(self._holds(node, one) for one in self._windows(node.within, window))
             case Text(extractive=e) if e is not None:
                 limit = node.max_length or MAX_CHARS
                 if self.places.values_in(node, self.places.all, limit):
                     return bool(self.places.values_in(node, window, limit))
                 return any(word != " " and len(word) <= limit for word in self.places.words_in(window))
         return True
+
+    def _holds(self, node: Object, window: Window) -> bool:
+        return any(word != " " for word in self.places.words_in(window)) and all(
+            member.nullable or self._possible(member.node, window) for member in node.fields
+        )
 
     def _value(self, node: Text, path: Path, window: Window) -> str:
         limit = node.max_length or MAX_CHARS
@@ -361,7 +383,7 @@ def _reach(places: Places, limit: int, window: Window) -> list[tuple[int, list[i
     reach = []
     for number, (starts, _) in enumerate(lines):
         for start in starts:
-            last = number + (MAX_LINES if start == starts[0] else 1)
+            last = number + (MAX_LINES if start == places.lines[number][0] else 1)
             ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
             if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
                 reach.append((start, within))

@@ -52,6 +52,7 @@ def write(node: Node) -> dict[str, object]:
                 properties={field.name: _field(field) for field in node.fields},
                 required=[field.name for field in node.fields],
                 additionalProperties=False,
+                **{ANNOTATION: _written(within=node.within) or None},
             )
 
 

@@ -85,6 +85,20 @@ class InOrder(_Annotation):
 
 
 @dataclass(frozen=True, slots=True)
+class HeldTo(_Annotation):
+    """Holds an object to one place of the document: all its words stand on one "line", in one "block" or one "row".
+
+    Pydantic: `sender: Annotated[Party, HeldTo("line")]`; on a list `within` holds each item. Where no such place has
+    all that the object needs, it is null if the field allows it, and else not held.
+    """
+
+    within: Within
+
+    def _says(self) -> dict[str, object]:
+        return {"within": self.within}
+
+
+@dataclass(frozen=True, slots=True)
 class MergeBy(_Annotation):
     """Says which value stays when the chunks of a document differ: `Annotated[str, MergeBy("majority")]`."""
 
@@ -158,6 +172,7 @@ class Object:
 
     fields: tuple[Field, ...]
     description: str = ""
+    within: Within | None = None  # all its words stand in one of these
 
 
 Node = Text | Number | Boolean | Choice | List | Object

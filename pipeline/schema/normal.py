@@ -43,6 +43,7 @@ _OBJECT = {"type", "properties", "required", "additionalProperties"}
 _CHOICE = {"type", "enum", "const"}
 _ON_TEXT = {"type", "extractive", "unit", "summary"}
 _ON_LIST = {"in_order", "within"}
+_ON_OBJECT = {"within"}
 _ON_FIELD = {"merge"}
 _MAX_DEPTH = 20
 _MOST_NODES = 50_000  # with the references written out
@@ -119,7 +120,7 @@ class _Reader:
             case "array":
                 return self._list(schema, noted, at, refs), nullable, self._own(noted, at, _ON_LIST)
             case "object":
-                return self._object(schema, at, refs), nullable, self._own(noted, at, set())
+                return self._object(schema, noted, at, refs), nullable, self._own(noted, at, _ON_OBJECT)
             case None:
                 self._only(schema, set(), at)
                 raise _refuse(at, "`type` is missing", "Say string, number, integer, boolean, array or object.")
@@ -265,6 +266,8 @@ class _Reader:
             raise _refuse(f"{at}/items", "Items that may be null stand", "Leave missing items out of the list.")
         if isinstance(items, List):
             raise _refuse(f"{at}/items", "A list of lists stands", "Use a list of objects.")
+        if isinstance(items, Object) and items.within:
+            raise _refuse(f"{at}/items", "`within` stands on the items of a list", "Put it on the list.")
         in_order = _flag(noted, "in_order", at)
         within = _one_of(noted, "within", get_args(Within), at)
         if (in_order or within) and not any_extractive(items):
@@ -275,7 +278,7 @@ class _Reader:
             raise _refuse(f"{at}/items", f"`{ANNOTATION}` key `in_order` stands on a list within a list")
         return List(items, low or 0, high, in_order, within)  # type: ignore[arg-type]
 
-    def _object(self, schema: Json, at: str, refs: tuple[str, ...]) -> Object:
+    def _object(self, schema: Json, noted: Json, at: str, refs: tuple[str, ...]) -> Object:
         self._only(schema, _OBJECT, at)
         if schema.get("additionalProperties", False) is not False:
             raise _refuse(at, "`additionalProperties` is not supported", "A table has fixed columns: name each field.")
@@ -285,6 +288,7 @@ class _Reader:
         required = schema.get("required", [])
         if not isinstance(required, list) or any(name not in properties for name in required):
             raise _refuse(at, "`required` names a field that `properties` does not hold")
+        within = _one_of(noted, "within", get_args(Within), at)
         fields: list[Field] = []
         seen: set[str] = set()
         for name, inner in properties.items():
@@ -292,8 +296,8 @@ class _Reader:
             if not name or name.casefold() in seen:
                 raise _refuse(place, "`properties` holds a name that is empty or differs from another in case only")
             seen.add(name.casefold())
-            node, nullable, noted = self.node(inner, place, refs)
-            merge = _one_of(noted, "merge", get_args(Merge), place)
+            node, nullable, own = self.node(inner, place, refs)
+            merge = _one_of(own, "merge", get_args(Merge), place)
             if merge == "union" and not isinstance(node, List):
                 raise _refuse(place, "`merge` is union on a field that is not a list")
             merge = merge or ("union" if isinstance(node, List) else "first")
@@ -301,8 +305,12 @@ class _Reader:
             fields.append(
                 Field(name, node, nullable or name not in required, str(described), merge)  # type: ignore[arg-type]
             )
-        description = schema.get("description", "")
-        return Object(tuple(fields), str(description))
+        whole = Object(tuple(fields), str(schema.get("description", "")), within)  # type: ignore[arg-type]
+        if within and not any_extractive(whole):
+            raise _refuse(at, "`within` stands on an object without extractive fields")
+        if within and _holds_order(whole):
+            raise _refuse(at, f"`{ANNOTATION}` key `in_order` stands on a list within an object that has `within`")
+        return whole
 
 
 def _merged(target: Json, beside: Json) -> dict[str, object]:
@@ -324,7 +332,7 @@ def _where(key: str) -> str:
     if key in _ON_TEXT:
         return f"`{key}` belongs on a string (of a list: on its items)."
     if key in _ON_LIST:
-        return f"`{key}` belongs on an array."
+        return f"`{key}` belongs on an array{' or an object' * (key in _ON_OBJECT)}."
     return f"Known: {', '.join(sorted(_ON_TEXT | _ON_LIST | _ON_FIELD))}."
 
 

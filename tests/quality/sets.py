@@ -140,7 +140,8 @@ def _as_form(node: Node, form: Form) -> Node:
         return node
     match node:
         case Object():
-            return replace(node, fields=tuple(replace(f, node=_as_form(f.node, form)) for f in node.fields))
+            fields = tuple(replace(f, node=_as_form(f.node, form)) for f in node.fields)
+            return replace(node, fields=fields, within=None)
         case List():
             return replace(node, items=_as_form(node.items, form), in_order=False, within=None)
         case Text(extractive=Extractive()):

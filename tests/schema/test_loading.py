@@ -29,7 +29,7 @@ PYTHON = dedent(
     from enum import Enum
     from typing import Annotated, Literal
     from pydantic import BaseModel, Field
-    from pipeline.schema import Extractive, InOrder, MergeBy, Summary, Typed
+    from pipeline.schema import Extractive, HeldTo, InOrder, MergeBy, Summary, Typed
 
     class Unit(Enum):
         PIECE = "piece"
@@ -48,6 +48,8 @@ PYTHON = dedent(
         about: Annotated[str, Summary()]
         tax: Annotated[str, Typed("money")]
         items: Annotated[list[Item], InOrder(within="line")] = Field(max_length=30)
+        first: Annotated[Item, HeldTo("line")]
+        last: Annotated[Item | None, HeldTo("block")]
     """
 )
 
@@ -70,6 +72,10 @@ def test_a_pydantic_file_becomes_the_normal_form(tmp_path):
     assert (items.node.in_order, items.node.within, items.node.max_items) == (True, "line", 30)
     assert isinstance(items.node.items, Object)
     inner = {field.name: field for field in items.node.items.fields}
+    assert [(fields[name].node.within, fields[name].nullable) for name in ("first", "last")] == [
+        ("line", False),
+        ("block", True),
+    ]
     assert inner["name"].node == Text(extractive=Extractive(unit="line"))
     assert inner["price"].node == Text(type="money", extractive=Extractive("money"))
     assert inner["price"].nullable
@@ -145,7 +151,9 @@ def _with(field: object, **more: object) -> dict[str, object]:
     return {"type": "object", "properties": {"a": field}, **more}
 
 
-WORDS = {"type": "array", "items": {"type": "string", "x-nightdesk": {"extractive": True}}}
+POINTED = {"type": "string", "x-nightdesk": {"extractive": True}}
+WORDS = {"type": "array", "items": POINTED}
+HELD = {"x-nightdesk": {"within": "line"}}
 REFUSED = [
     (_with({"type": "string", "minLength": 3, "maxLength": 2}), "minLength", "/properties/a"),
     (_with({"type": "integer", "minimum": 3, "maximum": 2}), "minimum", "/properties/a"),
@@ -196,6 +204,10 @@ REFUSED = [
         "in_order",
         "/properties/a",
     ),
+    (_with({**_with({"type": "string"}), "x-nightdesk": {"within": "line"}}), "within", "/properties/a"),
+    (_with({**_with({**WORDS, "x-nightdesk": {"in_order": True}}), **HELD}), "in_order", "/properties/a"),
+    (_with({"type": "array", "items": {**_with(POINTED), **HELD}}), "within", "/properties/a/items"),
+    (_with({**POINTED, "x-nightdesk": {"extractive": True, "within": "line"}}), "within", "/properties/a"),
     (_with({"type": "string", "pattern": "a", "x-nightdesk": {"extractive": True}}), "pattern", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"extractive": True, "summary": True}}), "summary", "/properties/a"),
 ]
