@@ -1,7 +1,8 @@
 """Amounts of money. The normal form is a decimal number; the currency stands beside it as an ISO code.
 
 An amount next to its currency gives two spans, with the currency and without it, because documents are asked for
-either. Both know the currency. Other bare numbers count as amounts only in a text without any better ones.
+either. Both know the currency. Other bare numbers count as amounts only in a text without any better ones, or where one
+ends a line right behind a word for a sum: "Total 45".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pipeline.finders._currencies import currencies, first_characters, last_char
 from pipeline.finders._digits import with_plain_digits
 from pipeline.finders._numerals import Numeral, numerals
 
+_LONGEST_WHOLE = 9  # digits of a bare number that may be an amount
 _GAP = 3  # blanks between an amount and its currency
 _MINUS = "-\u2212"
 _ROUND = re.compile(r"[.,](?:-{1,2}|[–—])(?![\d\w])")  # 5,-  5.--
@@ -46,6 +48,16 @@ _SHORT_POWERS = {"k": 3, "mil": 3, "m": 6, "mn": 6, "b": 9, "bn": 9}
 _SHORT_SCALE = re.compile(
     rf"[ \u00a0\u202f]?(bn|BN|mn|MN|mil|MIL){_NO_LETTER}|([kKmMbB]){_NO_LETTER}|[ \u00a0\u202f]([kM])(?=[€$£])"
 )
+# What stands before a sum, in the languages that the finders know.
+_SUM = re.compile(
+    r"(?:(?<![^\W_])(?:total|amount(?: due)?|balance(?: due)?|sum|summe|betrag|gesamtbetrag|gesamtsumme|gesamt|montant"
+    r"|somme|importe|monto|suma|valor|soma|montante|totale|importo|somma|totaal|bedrag|razem|kwota|итого|сумма|всего"
+    r"|toplam|tutar|المجموع|الإجمالي|المبلغ|कुल|योग|राशि)|合[計计]|[總总][計计额額]|金[額额]|総額)"
+    r"[ \u00a0\t]*[:：]?[ \u00a0\t]*\Z",
+    re.IGNORECASE,
+)
+_SUM_REACH = 24  # characters: the longest word for a sum with what stands behind it
+_LINE_ENDS = re.compile(r"[ \u00a0\t]*\.?[ \u00a0\t]*(?:\Z|[\n\r\f])")
 _LETTER = re.compile(r"[^\W\d_\u3000-\u9fff\uac00-\ud7a3]")
 
 
@@ -60,9 +72,15 @@ def find(text: str, settled: Settled) -> list[Span]:
         amount = _Amount(text, plain, numeral)
         looks_like_money = amount.currency_found or numeral.grouped or numeral.decimals == 2 or amount.marked
         (spans if looks_like_money else whole).extend(amount.spans())
-    if not spans:
-        spans = [span for span in whole if len(span.value) <= 9]
+    whole = [span for span in whole if len(span.value) <= _LONGEST_WHOLE]
+    spans += [span for span in whole if not spans or _is_sum(text, span)]
     return sorted(set(spans), key=lambda span: (span.start, -span.end))
+
+
+def _is_sum(text: str, span: Span) -> bool:
+    """Whether a word for a sum stands right before the span, and nothing else behind it on the line."""
+    before = _SUM.search(text, max(span.start - _SUM_REACH, 0), span.start)
+    return before is not None and _LINE_ENDS.match(text, span.end) is not None
 
 
 class _Amount:

@@ -318,6 +318,24 @@ def test_bare_numbers_are_amounts_only_where_there_are_no_better_ones() -> None:
     assert quotes("Table 4, total 45.00", "money") == [("45.00", "45.00")]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("小計 ¥300\n合計 1200", ["¥300", "300", "1200"]),
+        ("Deposit 5.00, Total 45", ["5.00", "45"]),
+        ("Rate 5.00\nTotal: 45 \nTable 4", ["5.00", "45"]),
+        ("Скидка 5,00\nИТОГО 450", ["5,00", "450"]),
+        ("خصم 5.00\nالمجموع: ٤٥", ["5.00", "٤٥"]),
+        ("Rate 5.00\nTotal items 3", ["5.00"]),
+        ("Rate 5.00\nTotal 3 items", ["5.00"]),
+        ("Rate 5.00\nSubtotals 2024", ["5.00"]),
+        ("Tea 80\nTotal 85", ["80", "85"]),
+    ],
+)
+def test_a_bare_number_behind_a_word_for_a_sum_at_the_end_of_its_line_is_an_amount_too(text, expected) -> None:
+    assert [quote for quote, _ in quotes(text, "money")] == expected
+
+
 def test_a_word_that_ends_like_a_currency_is_none() -> None:
     assert normalise("ALARM 5.00", "money") == Normalised("5.00")
     assert normalise("ALARM5.00", "money") is None
