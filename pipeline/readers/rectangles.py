@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ _FINE = 1000  # PDFium's device coordinates are whole numbers: parts of a point
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words to look for on a page (from 1). `number` tells equal ones on a page apart, the first being 0."""
+    """Words to look for on a page (from 1). `number` tells equal ones on a page apart, as `occurrences` counts them."""
 
     page: int
     words: str = field(repr=False)
@@ -36,6 +37,14 @@ class Request:
 
     file: Path
     quotes: tuple[Quote, ...]
+
+
+def occurrences(words: str, text: str) -> Iterator[int]:
+    """Where folded words stand in a folded text, also inside of longer words and over each other."""
+    at = text.find(words) if words else -1
+    while at >= 0:
+        yield at
+        at = text.find(words, at + 1)
 
 
 def answer(request: Request) -> list[tuple[Rectangle, ...]]:
@@ -75,15 +84,10 @@ class _Page:
     def find(self, quote: Quote) -> tuple[Rectangle, ...]:
         """The rectangles of the quote; of the last of its equals where there are fewer than its number."""
         words = fold(quote.words).text
-        start = -1
-        for _ in range(quote.number + 1):
-            following = self._folded.text.find(words, start + 1)
-            if following < 0:
-                break
-            start = following
-        if not words or start < 0:
+        found = [*islice(occurrences(words, self._folded.text), quote.number + 1)]
+        if not found:
             return ()
-        first, end = self._folded.starts[start], self._folded.ends[start + len(words) - 1]
+        first, end = self._folded.starts[found[-1]], self._folded.ends[found[-1] + len(words) - 1]
         return tuple(self._rectangles(first, end - first))
 
     def _rectangles(self, first: int, number: int) -> Iterator[Rectangle]:

@@ -7,14 +7,16 @@ asked for, and kept nowhere.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.data import Document, Evidence, Rectangle, Word
 from pipeline.errors import ChildError, ReadError
-from pipeline.readers.rectangles import MEMORY, TIMEOUT, Quote, Request, answer
+from pipeline.readers.rectangles import MEMORY, TIMEOUT, Quote, Request, answer, occurrences
+from pipeline.schema import Folded, fold
 from pipeline.store import Store
 from pipeline.supervise import Worker
 
@@ -91,7 +93,20 @@ def _parts(document: Document, words: Sequence[Word], piece: Evidence) -> Iterat
         if read := [*_between(words, start, end)]:
             yield tuple(_lines(read))
         elif quote := document.text[start:end]:  # empty where the database keeps no texts
-            yield Quote(page.number, quote, document.text.count(quote, page.start, start))
+            yield Quote(page.number, quote, _number(document.text[page.start : page.end], quote, start - page.start))
+
+
+def _number(text: str, quote: str, start: int) -> int:
+    """How many equals of a page's quote stand before it: both folded, as the PDF's text is searched."""
+    folded = _folded(text)
+    begins = bisect_left(folded.starts, start)
+    return sum(at < begins for at in occurrences(fold(quote).text, folded.text))
+
+
+@lru_cache(maxsize=1)
+def _folded(page: str) -> Folded:
+    """Kept for a moment, since the quotes of a page come one after the other."""
+    return fold(page)
 
 
 def _between(words: Sequence[Word], start: int, end: int) -> Iterator[Word]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
+import pypdf
 import pytest
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from pipeline.cli import call
 from pipeline.data import Document, Evidence, Found, Page, Record, Word
 from pipeline.readers import read
+from pipeline.run.rectangles import places
 from pipeline.schema import Field, Object, Text
 from pipeline.store import FileRow, RunInfo, Store
 
@@ -94,6 +98,50 @@ def test_what_ocr_read_has_the_boxes_of_its_words_a_rectangle_a_line_and_needs_n
 
     assert [tuple(one.values()) for one in cafe] == [(1, 10, 10, 60, 21), (1, 10, 30, 40, 40)]
     assert [tuple(one.values()) for one in pool] == [(1, 35, 12, 60, 21)]
+
+
+def drawn(lines: list[str]) -> bytes:
+    """A PDF of these lines, twenty points below each other, the first 760 above the bottom of a page of 842."""
+    writer = pypdf.PdfWriter()
+    sheet = writer.add_blank_page(595, 842)
+    stream = DecodedStreamObject()
+    shown = " ".join(f"({line}) Tj T*" for line in lines)
+    stream.set_data(f"BT /F1 12 Tf 20 TL 72 760 Td {shown} ET".encode())
+    sheet[NameObject("/Contents")] = writer._add_object(stream)
+    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    named = DictionaryObject({NameObject(key): NameObject(value) for key, value in font.items()})
+    sheet[NameObject("/Resources")] = DictionaryObject(
+        {NameObject("/Font"): DictionaryObject({NameObject("/F1"): named})}
+    )
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("lines", "quote", "line"),
+    [
+        (["12 Main", "Street", "at 9 Main Street"], "Main Street", 2),  # what stands before it runs over a line
+        (["111 tea", "11 buns"], "11", 1),  # what stands before it overlaps itself
+        (["Main Street", "Main", "Street"], "Main\nStreet", 1),
+    ],
+)
+def test_the_rectangle_is_that_of_the_place_that_the_evidence_names(tmp_path, lines, quote, line):
+    file = tmp_path / "a.pdf"
+    file.write_bytes(drawn(lines))
+    with Store.open(tmp_path / "night.db") as store:
+        document = read(file.read_bytes(), "a.pdf")
+        start = document.text.rindex(quote)
+        run = store.begin_run(RunInfo("nightdesk run"))
+        store.save_files(run, [FileRow(str(file), None, file.name, 1, 1, document.sha256)])
+        store.save_document(run, document)
+        with places(store) as asked:
+            [[first, *_]] = asked.of(
+                document.sha256, [Evidence("a", quote, Found.POINTED, start, start + len(quote), 1, 1)]
+            )
+
+    baseline = 842 - 760 + 20 * line
+    assert baseline - 12 < first.y0 < first.y1 < baseline + 4
 
 
 def test_rectangles_without_evidence_are_a_mistake(desk, capfd):
