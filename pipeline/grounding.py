@@ -22,7 +22,7 @@ from rapidfuzz import fuzz
 
 from pipeline.data import Chunk, Document, Evidence, Found, Page
 from pipeline.data import Place as NamedPlace
-from pipeline.finders import Span, ValueType, find, normalise
+from pipeline.finders import MENDED, Span, ValueType, find, mend, normalise
 from pipeline.schema import Boolean, Choice, List, Node, Number, Object, Text, fold
 
 _MOST_PLACES = 200  # of one value; more are counted but not weighed against each other
@@ -121,6 +121,7 @@ class _Source:
     def __init__(self, text: str) -> None:
         self.text = text
         self._spans: dict[ValueType, list[Span]] = {}
+        self._own: dict[ValueType, frozenset[Place]] = {}
 
     @cached_property
     def folded(self) -> _Folding:
@@ -135,6 +136,17 @@ class _Source:
         if type not in self._spans:
             self._spans[type] = find(self.text, type)
         return self._spans[type]
+
+    def own(self, type: ValueType, places: Sequence[Place]) -> list[Place]:
+        """Those of the places that are values of a type by themselves: the 3 of "3 pieces", not that of "3/4/2018"."""
+        if type == "text" or not places:
+            return list(places)
+        if type not in self._own:
+            spans = self.spans(type)
+            if type in MENDED and (mended := mend(self.text)) != self.text:
+                spans = [*spans, *find(mended, type)]
+            self._own[type] = frozenset((span.start, span.end) for span in spans)
+        return [place for place in places if place in self._own[type]]
 
 
 @lru_cache(maxsize=4)
@@ -168,19 +180,17 @@ def _find(node: Text | Number, leaf: _Leaf, source: _Source) -> tuple[Found, lis
 def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, list[Place]]:
     """As it is written; else folded; else what has a type in another writing, and a text by letters and digits only.
 
-    One character makes another amount or address: what has a type is never just like its place.
+    One character makes another amount or address: what has a type is never just like its place. It stands where the
+    finder of its type accepts it, if it stands at such a place at all.
     """
-    places = [place for place in _all_places(value, source.text) if _is_aligned(source.text, place)]
-    if places:
-        return Found.EXACT, places
-    wanted = _Folding.of(value).text
-    if wanted:
-        folded = source.folded
-        inner = [place for place in _all_places(wanted, folded.text) if _is_aligned(folded.text, place)]
-        places = [folded.original(place) for place in inner]
-        places = [place for place in places if _is_aligned(source.text, place)]
-        if places:
-            return Found.FOLDED, places
+    exact = [place for place in _all_places(value, source.text) if _is_aligned(source.text, place)]
+    if own := source.own(type, exact):
+        return Found.EXACT, own
+    folded = _folded_places(_Folding.of(value).text, source)
+    if own := source.own(type, folded):
+        return Found.FOLDED, own
+    if exact or folded:
+        return (Found.EXACT, exact) if exact else (Found.FOLDED, folded)
     if type != "text":
         places = _in_another_writing(value, type, source)
         return (Found.FOLDED if places else Found.NOT_FOUND), places
@@ -192,6 +202,13 @@ def _find_text(value: str, type: ValueType, source: _Source) -> tuple[Found, lis
         if whole or (places and len(bare) >= _FUZZY_INSIDE_WORDS):
             return Found.FUZZY, whole or places
     return Found.NOT_FOUND, []
+
+
+def _folded_places(wanted: str, source: _Source) -> list[Place]:
+    folded = source.folded
+    inner = [place for place in _all_places(wanted, folded.text) if _is_aligned(folded.text, place)] if wanted else []
+    places = [folded.original(place) for place in inner]
+    return [place for place in places if _is_aligned(source.text, place)]
 
 
 def _in_another_writing(value: str, type: ValueType, source: _Source) -> list[Place]:

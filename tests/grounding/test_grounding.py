@@ -146,6 +146,26 @@ def test_a_typed_value_that_differs_in_a_character_or_its_currency_is_not_found(
     assert ground_one(value, text, Text(type=type)) == Evidence("a", value, Found.NOT_FOUND)
 
 
+@pytest.mark.parametrize("pointed", [(), ("a",)])
+@pytest.mark.parametrize(
+    ("value", "type", "text", "start", "occurrences"),
+    [
+        ("3", "number", "Date 3/4/2018\nQty 3", 18, 1),
+        ("March 2018", "date", "5 March 2018, then March 2018", 19, 1),
+        ("March 2018", "date", "5 March 2018, then March\n2018", 19, 1),
+        ("1O.50", "money", "No 21O.50.7, 1O.50", 13, 1),
+        ("5 March", "date", "on 5 March or 5 March 2018", 3, 2),  # no finder's: as good here as there
+    ],
+)
+def test_a_typed_value_stands_where_the_finder_of_its_type_accepts_it(
+    value, type, text, start, occurrences, pointed
+) -> None:
+    evidence = ground_one(value, text, Text(type=type, extractive=Extractive(type)), pointed=pointed)
+
+    assert (evidence.start, evidence.occurrences) == (start, occurrences)
+    check(evidence, value, text)
+
+
 @pytest.mark.parametrize(("value", "text"), [("$5.00", "USD 5.00"), ("€5.00", "5,00"), ("5.0", "€5.00")])
 def test_the_currency_counts_where_both_name_one(value, text) -> None:
     assert ground_one(value, text, Text(type="money")).found is Found.FOLDED
