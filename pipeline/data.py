@@ -272,8 +272,8 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two chunks gave different values for one field; `kept` was chosen. The quotes are empty for lists and objects
-    and for values that stand nowhere."""
+    """Two chunks gave different values for one field; `kept` was chosen. The quote of a list has a line for each of its
+    values. A value that stands nowhere has none; enumerations and booleans are the model's own words."""
 
     path: str
     kept: object = field(repr=False)

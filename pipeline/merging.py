@@ -1,6 +1,7 @@
 """The answers of a document's chunks -> one Record. Pure: no model, no store, no text but the values' own.
 
-Scalars follow the field's merge rule, and a null is no vote. Every value that lost is a Conflict.
+Scalars follow the field's merge rule, and a null is no vote; nor are words in place of a date, an amount or the like,
+where another chunk has one. Every value that lost is a Conflict.
 
 Lists are joined in chunk order (rule `union`, what a list has unless its schema says otherwise). What two chunks both
 read in their overlap is kept once; equal items in different places are all kept: two coffees are two rows. Plain texts
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.data import Chunk, Completeness, Conflict, Document, Evidence, Extraction, Found, Record
-from pipeline.finders import normalise
+from pipeline.finders import MENDED, Normalised, Settled, mend, normalise
 from pipeline.schema import Field, List, Node, Object, Text
 
 Answered = Sequence[tuple[Chunk, Extraction | None]]
@@ -34,14 +35,16 @@ def merge(
     schema: Object,
     answered: Answered,
     evidence: Sequence[Sequence[Evidence]] = (),
+    settled: Settled | None = None,
 ) -> Record:
     """One row for one document.
 
     `evidence[i]` belongs to `answered[i]`; it says which chunk's value is better grounded (rule `confident`) and which
-    list items are one and the same. The record is incomplete when a chunk failed, a page was noted or a field was cut.
+    list items are one and the same. `settled` is how the document writes dates and amounts: values are equal where they
+    mean the same in it. The record is incomplete when a chunk failed, a page was noted or a field was cut.
     """
     answers = [
-        _Answer(number, chunk, extraction, tuple(evidence[number]) if number < len(evidence) else ())
+        _Answer(chunk, extraction, tuple(evidence[number]) if number < len(evidence) else (), settled or Settled())
         for number, (chunk, extraction) in enumerate(answered)
         if extraction is not None
     ]
@@ -61,13 +64,12 @@ def merge(
 
 
 class _Answer:
-    """One chunk's answer with its evidence looked up by path."""
+    """One chunk's answer with its evidence looked up by path, and how its document writes dates and amounts."""
 
-    def __init__(self, number: int, chunk: Chunk, extraction: Extraction, evidence: tuple[Evidence, ...]) -> None:
-        self.number = number
+    def __init__(self, chunk: Chunk, extraction: Extraction, evidence: Sequence[Evidence], settled: Settled) -> None:
         self.chunk = chunk
         self.extraction = extraction
-        self.evidence = evidence
+        self.settled = settled
         self.by_path: dict[str, list[Evidence]] = {}
         for piece in evidence:
             for path in _prefixes(piece.path):
@@ -76,9 +78,6 @@ class _Answer:
         for cut in extraction.cut:
             for path in _prefixes(cut):
                 self.cut_below.setdefault(path, []).append(cut)
-
-    def at(self, path: str) -> Evidence | None:
-        return next((piece for piece in self.by_path.get(path, ()) if piece.path == path), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,12 @@ class _Vote:
 
     @property
     def quote(self) -> str:
-        """The words of the document that the value stands for."""
-        evidence = self.answer.at(self.path)
-        return "" if evidence is None else evidence.quote
+        """The words of the document that the value stands for; those of a list a line each."""
+        return "\n".join(piece.quote for piece in self.answer.by_path.get(self.path, ()) if piece.start is not None)
+
+    def key(self, node: Node) -> object:
+        """What two equal values have in common."""
+        return _key(node, self.value, self.answer.settled)
 
     def child(self, name: str) -> _Vote:
         value = self.value.get(name) if isinstance(self.value, Mapping) else None
@@ -148,17 +150,25 @@ def _merge_field(member: Field, votes: list[_Vote], path: str, merged: _Merged) 
         for vote in votes:
             merged.carry(vote, path)
         return [] if isinstance(member.node, List) and not member.nullable else None
-    kept = _choose(member, said)
+    kept = _choose(member, [vote for vote in said if _means_something(member.node, vote)] or said)
     merged.carry(kept, path)
-    known = {_key(member.node, kept.value)}
+    known = {kept.key(member.node)}
     for vote in said:
-        key = _key(member.node, vote.value)
+        key = vote.key(member.node)
         if key not in known:
             known.add(key)
             merged.conflicts.append(
                 Conflict(path, kept.value, vote.value, vote.answer.chunk.index, kept.quote, vote.quote)
             )
     return kept.value
+
+
+def _means_something(node: Node, vote: _Vote) -> bool:
+    """False for other words where a date, an amount or the like should be, as a chunk without any has to say them."""
+    return (
+        not (isinstance(node, Text) and isinstance(vote.value, str) and node.type != "text")
+        or _normal(node, vote.value, vote.answer.settled) is not None
+    )
 
 
 def _choose(member: Field, said: list[_Vote]) -> _Vote:
@@ -169,8 +179,8 @@ def _choose(member: Field, said: list[_Vote]) -> _Vote:
         case "confident":
             return max(said, key=_confidence)
         case "majority":
-            counts = Counter(_key(member.node, vote.value) for vote in said)
-            return max(said, key=lambda vote: counts[_key(member.node, vote.value)])
+            counts = Counter(vote.key(member.node) for vote in said)
+            return max(said, key=lambda vote: counts[vote.key(member.node)])
     return said[0]
 
 
@@ -198,7 +208,7 @@ class _Item:
     def key(self, node: Node) -> object:
         """What two equal items have in common."""
         if self._key is None:
-            self._key = _key(node, self.value)
+            self._key = _key(node, self.value, self.votes[0].answer.settled)
         return self._key
 
 
@@ -280,7 +290,8 @@ def _is_compatible(node: Node, old: _Item, new: _Item, part: str, one: object, o
         inside = (a[0] <= b[0] and b[1] <= a[1]) or (b[0] <= a[0] and a[1] <= b[1])
         if inside and (_fold(str(one)) in _fold(str(other)) or _fold(str(other)) in _fold(str(one))):
             return True
-    return _key(node, one) == _key(node, other)
+    settled = new.votes[0].answer.settled
+    return _key(node, one, settled) == _key(node, other, settled)
 
 
 def _absorb(item: _Item, fresh: _Item) -> None:
@@ -350,20 +361,25 @@ def _at(value: object, part: str) -> object:
 # -- equality ---------------------------------------------------------------------------------------------------
 
 
-def _key(node: Node, value: object) -> object:
+def _key(node: Node, value: object, settled: Settled) -> object:
     """Equal keys: the same value, whatever its white space, case and, for typed texts, its way of writing."""
     if isinstance(node, Object) and isinstance(value, Mapping):
-        return tuple(_key(member.node, value.get(member.name)) for member in node.fields)
+        return tuple(_key(member.node, value.get(member.name), settled) for member in node.fields)
     if isinstance(node, List) and isinstance(value, list | tuple):
-        return tuple(_key(node.items, item) for item in value)
+        return tuple(_key(node.items, item, settled) for item in value)
     if isinstance(value, bool) or not isinstance(value, str):
         return (type(value) is bool, value)
     if isinstance(node, Text) and node.type != "text":
-        normal = normalise(value, node.type)
+        normal = _normal(node, value, settled)
         if normal is not None:
             number = Decimal(normal.value) if node.type in ("money", "number") else normal.value
             return (node.type, number, normal.currency)
     return _fold(value)
+
+
+def _normal(node: Text, value: str, settled: Settled) -> Normalised | None:
+    text = mend(value) if node.type in MENDED else value
+    return normalise(text, node.type, day_first=settled.day_first, decimal=settled.decimal)
 
 
 def _fold(text: str) -> str:

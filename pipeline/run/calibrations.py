@@ -18,7 +18,7 @@ from pipeline.data import Evidence, Vocabulary
 from pipeline.errors import UserError
 from pipeline.merging import merge
 from pipeline.prompting import Task
-from pipeline.run.records import gather, trace
+from pipeline.run.records import gather, settled_in, trace
 from pipeline.store import Store
 
 
@@ -71,7 +71,7 @@ def observe(
         # Merging renumbers items; a value is known again by all else that is known of it.
         known = {_unnumbered(piece): its[piece.path] for pieces, its in traced for piece in pieces if piece.path in its}
         evidence = [pieces for pieces, _ in traced]
-        merged = merge(answers.document, task.name, task.schema.root, answers.chunks, evidence)
+        merged = merge(answers.document, task.name, task.schema.root, answers.chunks, evidence, settled_in(answers))
         for piece in merged.evidence:
             signal = known.get(_unnumbered(piece))
             if piece.path in right and signal is not None:

@@ -70,11 +70,11 @@ def build_record(
     """
     task, document = answers.task, answers.document
     evidence = [rated(pieces, its, calibration) for pieces, its in trace(answers)]
-    record = merge(document, task.name, task.schema.root, answers.chunks, evidence)
+    settled = settled_in(answers)
+    record = merge(document, task.name, task.schema.root, answers.chunks, evidence, settled)
     parts = [Part(c, e, pieces) for (c, e), pieces in zip(answers.chunks, evidence, strict=True) if e is not None]
     short = short_lists(task.schema.root, record.values, parts, len(document.text), others)
     record = dataclasses.replace(record, short=short)
-    settled = _settled(document.text, task.options.day_first)
     places = {e.path: e for e in record.evidence}
     normalised: dict[str, Normalised | None] = {
         path: _normalise(node, text, places.get(path), document.text, settled)
@@ -100,10 +100,10 @@ def trace(answers: Answers) -> list[tuple[tuple[Evidence, ...], Mapping[str, Sig
     return [(pieces, read(its, pieces, document.words)) for pieces, its in zip(evidence, answers.measured, strict=True)]
 
 
-def _settled(text: str, day_first: bool | None) -> Settled:
+def settled_in(answers: Answers) -> Settled:
     """How this document writes dates and amounts; the task's word counts where the document does not say."""
-    said = settle(text)
-    return said if said.day_first is not None else Settled(day_first, said.decimal)
+    said = settle(answers.document.text)
+    return said if said.day_first is not None else Settled(answers.task.options.day_first, said.decimal)
 
 
 def _normalise(node: Text, text: str, place: Evidence | None, source: str, settled: Settled) -> Normalised:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data import Chunk, Completeness, Conflict, Document, Evidence, Extraction, Found, Page
+from pipeline.finders import Settled
 from pipeline.merging import merge
 from pipeline.schema import Boolean, Extractive, Field, List, Number, Object, Text
 
@@ -25,7 +26,7 @@ def one_field(rule: str = "first", node=None) -> Object:
     return Object((Field("a", node or Text(), nullable=True, merge=rule),))
 
 
-def merge_values(schema: Object, answers: list, evidence=(), cuts=None):
+def merge_values(schema: Object, answers: list, evidence=(), cuts=None, settled=None):
     """Chunks of ten characters side by side, one for each answer; None is a failed chunk."""
     document = make_document("x" * (10 * len(answers)))
     answered = [
@@ -35,7 +36,7 @@ def merge_values(schema: Object, answers: list, evidence=(), cuts=None):
         )
         for index, values in enumerate(answers)
     ]
-    return merge(document, "task", schema, answered, evidence)
+    return merge(document, "task", schema, answered, evidence, settled)
 
 
 # -- scalars ----------------------------------------------------------------------------------------------------
@@ -94,6 +95,35 @@ def test_one_amount_in_two_ways_of_writing_is_no_conflict() -> None:
     assert merge_values(money, [{"a": "1,234.50"}, {"a": "1234.5"}]).conflicts == ()
     assert merge_values(date, [{"a": "5 March 2018"}, {"a": "2018-03-05"}]).conflicts == ()
     assert len(merge_values(money, [{"a": "1,234.50"}, {"a": "1234.60"}]).conflicts) == 1
+
+
+def test_dates_and_amounts_are_equal_where_they_mean_the_same_in_their_document() -> None:
+    money, date = one_field(node=Text(type="money")), one_field(node=Text(type="date"))
+    month_first, points = Settled(day_first=False), Settled(decimal=".")
+
+    def conflicts(schema: Object, one: str, other: str, settled: Settled | None = None) -> int:
+        return len(merge_values(schema, [{"a": one}, {"a": other}], settled=settled).conflicts)
+
+    assert conflicts(date, "03/04/2018", "March 4, 2018", month_first) == 0
+    assert conflicts(date, "03/04/2018", "3 April 2018", month_first) == 1
+    assert conflicts(date, "03/04/2018", "3 April 2018") == 0
+    assert conflicts(money, "1.234", "1,234.00", points) == 1
+    assert conflicts(date, "2O18-04-03", "3 April 2018") == 0
+
+
+@pytest.mark.parametrize("rule", ["first", "last", "confident", "majority"])
+def test_words_in_place_of_a_date_are_no_vote_against_one(rule) -> None:
+    """A chunk without dates has to say something."""
+    words = {"a": "This Agreement"}
+    answers = [words, {"a": "5 May 2020"}, words]
+    evidence = [[Evidence("a", "This Agreement", Found.POINTED, 1, 15, confidence=0.9)], [], []]
+    evidence[1] = [Evidence("a", "5 May 2020", Found.POINTED, 11, 21, confidence=0.1)]
+
+    record = merge_values(one_field(rule, Text(type="date")), answers, evidence)
+
+    assert record.values == {"a": "5 May 2020"}
+    assert record.conflicts == (Conflict("a", "5 May 2020", "This Agreement", 0, "5 May 2020", "This Agreement"),)
+    assert merge_values(one_field(rule, Text(type="date")), [words]).values == words
 
 
 def test_the_evidence_is_that_of_the_value_that_was_kept() -> None:
@@ -351,10 +381,15 @@ def test_names_are_not_repeated_but_ordered_texts_and_amounts_are() -> None:
 def test_a_list_with_another_rule_is_the_list_of_one_chunk() -> None:
     schema = one_field("first", List(Number()))
 
-    record = merge_values(schema, [{"a": []}, {"a": [1, 2]}, {"a": [3]}])
+    evidence = [
+        [],
+        [Evidence("a[0]", "1.0", Found.FOLDED, 11, 14), Evidence("a[1]", "2", Found.EXACT, 16, 17)],
+        [Evidence("a[0]", "3", Found.NOT_FOUND)],
+    ]
+    record = merge_values(schema, [{"a": []}, {"a": [1, 2]}, {"a": [3]}], evidence)
 
     assert record.values == {"a": [1, 2]}
-    assert record.conflicts == (Conflict("a", [1, 2], [3], 2),)
+    assert record.conflicts == (Conflict("a", [1, 2], [3], 2, "1.0\n2", ""),)
 
 
 def test_items_that_stand_nowhere_are_not_repeated_by_the_overlap() -> None:
