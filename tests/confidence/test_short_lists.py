@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.confidence import Part, short_lists
 from pipeline.data import Chunk, Evidence, Extraction, Found
+from pipeline.readers import read_file
 from pipeline.schema import Field, List, Object, Text
 
+SAMPLES = Path(__file__).parents[2] / "samples"
 SCHEMA = Object((Field("no", Text()), Field("items", List(Object((Field("name", Text()), Field("price", Text())))))))
 ROWS = [f"{n} {name} {n}.50 EUR {n * 2}.00" for n, name in enumerate(("Tea", "Bun", "Jam pot", "Egg", "Oat milk"), 1)]
 
@@ -78,6 +83,84 @@ def test_any_text_is_judged(text, samples):
     items = text.split()[:2]
 
     reasons(part([text], items, (9,) * samples))
+
+
+PRICED = Object((Field("name", Text()), Field("price", Text(type="money"))))
+
+
+def found_in(text: str, values: dict, schema: Object, evidence: tuple[Evidence, ...] = ()) -> list[str]:
+    one = Part(Chunk("d", 0, 0, len(text), text), Extraction("k", values, ()), evidence)
+    return [short.path for short in short_lists(schema, values, [one], len(text), {})]
+
+
+@pytest.mark.parametrize("items", [[], None])
+def test_an_empty_list_over_rows_that_hold_such_figures_is_short(items):
+    schema = Object((Field("items", List(PRICED)), Field("people", List(Text()))))
+    values = {"items": items, "people": []}
+
+    assert found_in("\n".join(["Invoice 17", *ROWS]), values, schema) == ["items"]
+    assert found_in("\n".join(["Invoice 17", *ROWS[:4]]), values, schema) == []
+    assert found_in("\n".join(row.replace(" ", "\n") for row in ROWS), values, schema) == ["items"]  # cells of a PDF
+
+
+def test_rows_of_another_list_say_nothing_about_an_empty_one():
+    schema = Object((Field("items", List(PRICED)), Field("discounts", List(PRICED))))
+    text = "\n".join(ROWS)
+    names = ["Tea", "Bun", "Jam", "Egg", "Oat"]
+    values = {"items": [{"name": name, "price": None} for name in names], "discounts": []}
+    evidence = tuple(
+        Evidence(f"items[{number}].name", name, Found.POINTED, text.index(name), text.index(name) + 3)
+        for number, name in enumerate(names)
+    )
+
+    assert found_in(text, values, schema, evidence) == []
+
+
+@pytest.mark.parametrize("type", ["money", "number", "date"])
+@pytest.mark.parametrize("folder", ["mail", "contracts"])
+def test_letters_and_contracts_without_rows_are_not_flagged(folder, type):
+    schema = Object((Field("rows", List(Object((Field("what", Text()), Field("figure", Text(type=type)))))),))
+
+    assert [name for name, text in sample_texts(folder) if found_in(text, {"rows": []}, schema)] == []
+
+
+def test_the_samples_rows_are_seen():
+    """What is not seen: an invoice of three items in a letter, and one as a list of definitions."""
+    schema = Object((Field("items", List(PRICED)),))
+    flagged = {name for name, text in sample_texts("invoices") if found_in(text, {"items": []}, schema)}
+
+    assert len(flagged) >= 11
+    assert {name for name, _ in sample_texts("invoices")} - flagged == {"gipfelglut.eml", "livia-prado.html"}
+
+
+@cache
+def sample_texts(folder: str) -> list[tuple[str, str]]:
+    return [(file.name, read_file(file).text) for file in sorted((SAMPLES / folder).iterdir())]
+
+
+def chunked(first: list[str], second: list[str], shared: int = 0) -> list[tuple[str, str]]:
+    """Two chunks of one document, of which the first has items on all of its lines but its own first, the second none;
+    the second begins with so many lines of the first."""
+    text = "\n".join([*first, *second])
+    middle = len("\n".join(first)) + 1
+    start = middle - sum(len(line) + 1 for line in first[len(first) - shared :])
+    items = [{"name": line, "price": None} for line in first[1:]]
+    evidence = [
+        Evidence(f"items[{number}].name", line, Found.POINTED, text.index(line), text.index(line) + len(line))
+        for number, line in enumerate(first[1:])
+    ]
+    parts = [
+        Part(Chunk("d", 0, 0, middle, text[:middle]), Extraction("k", {"no": "1", "items": items}), evidence),
+        Part(Chunk("d", 1, start, len(text), text[start:]), Extraction("l", {"no": "1", "items": []}), []),
+    ]
+    found = short_lists(SCHEMA, {"no": "1", "items": items}, parts, len(text), {})
+    return [(short.path, short.reason) for short in found]
+
+
+def test_a_later_chunk_without_items_is_compared_with_the_rows_of_an_earlier_one():
+    assert chunked(["Invoice 17", *ROWS[:3]], ROWS[3:]) == [("items", "more lines look like its items")]
+    assert chunked(["Invoice 17", *ROWS], ["Net 30.00", "VAT 5.70", "Total 35.70", "Pay by 3 May", "in 14 days"]) == []
+    assert chunked(["Invoice 17", *ROWS], ["Thank you"], shared=2) == []
 
 
 def orders(lines: list[str], found: list[list[str]]) -> list[tuple[str, str]]:
