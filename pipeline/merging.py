@@ -4,8 +4,9 @@ Scalars follow the field's merge rule, and a null is no vote; nor are words in p
 where another chunk has one. Every value that lost is a Conflict.
 
 Lists are joined in chunk order (rule `union`, what a list has unless its schema says otherwise). What two chunks both
-read in their overlap is kept once; equal items in different places are all kept: two coffees are two rows. Plain texts
-that are not in order, such as the parties of a contract, are names: what an earlier chunk named is not named again.
+read in their overlap is kept once; equal items in different places are all kept: two coffees are two rows. A row of the
+overlap that they read differently in one part is one item, and that part a Conflict. Plain texts that are not in order,
+such as the parties of a contract, are names: what an earlier chunk named is not named again.
 Any other rule takes the whole list of one chunk.
 """
 
@@ -157,10 +158,12 @@ def _merge_field(member: Field, votes: list[_Vote], path: str, merged: _Merged) 
         key = vote.key(member.node)
         if key not in known:
             known.add(key)
-            merged.conflicts.append(
-                Conflict(path, kept.value, vote.value, vote.answer.chunk.index, kept.quote, vote.quote)
-            )
+            merged.conflicts.append(_conflict(path, kept, vote))
     return kept.value
+
+
+def _conflict(path: str, kept: _Vote, other: _Vote) -> Conflict:
+    return Conflict(path, kept.value, other.value, other.answer.chunk.index, kept.quote, other.quote)
 
 
 def _means_something(node: Node, vote: _Vote) -> bool:
@@ -203,6 +206,7 @@ class _Item:
         self.value = vote.value
         self.spans = _spans(vote)
         self.end = vote.answer.chunk.end
+        self.disputed: list[tuple[str, _Vote]] = []  # what other readings of it say in place of one part
         self._key: object = None
 
     def key(self, node: Node) -> object:
@@ -233,6 +237,7 @@ def _join(node: List, votes: list[_Vote], path: str, merged: _Merged) -> list[ob
         for index, value in enumerate(found):
             fresh = _Item(_Vote(vote.answer, f"{vote.path}[{index}]", value))
             same = next((item for item in earlier if _is_same(node.items, item, fresh, names)), None)
+            same = same or _disputed(earlier, fresh)
             if same is None:
                 items.append(fresh)
                 near.append(fresh)
@@ -249,6 +254,9 @@ def _join(node: List, votes: list[_Vote], path: str, merged: _Merged) -> list[ob
         )
     for index, item in enumerate(items):
         _carry_item(item, f"{path}[{index}]", merged)
+        for name, other in item.disputed:
+            kept = dataclasses.replace(item.votes[0], value=item.value).child(name)
+            merged.conflicts.append(_conflict(f"{path}[{index}].{name}", kept, other))
     return [item.value for item in items]
 
 
@@ -274,6 +282,35 @@ def _touch(old: _Item, new: _Item, shared: tuple[int, int]) -> bool:
             if max(start, other[0], shared[0]) < min(end, other[1], shared[1]):
                 return True
     return False
+
+
+def _disputed(earlier: Sequence[_Item], fresh: _Item) -> _Item | None:
+    """The item of which this is another reading that differs in one part. The part is noted there and left out here."""
+    for item in earlier:
+        name = _part_apart(item, fresh)
+        if name is not None and isinstance(fresh.value, Mapping):
+            item.disputed.append((name, fresh.votes[0].child(name)))
+            fresh.value = {**fresh.value, name: None}
+            return item
+    return None
+
+
+def _part_apart(old: _Item, new: _Item) -> str | None:
+    """The one part in which two readings of a row differ: all that they read is on one line that both chunks hold, and
+    all other parts that both have stand at the very same places."""
+    spans = [*old.spans.values(), *new.spans.values()]
+    if not (isinstance(old.value, Mapping) and isinstance(new.value, Mapping) and spans):
+        return None
+    chunk = new.votes[0].answer.chunk
+    start, end = min(start for start, _ in spans), max(end for _, end in spans)
+    if start < chunk.start or end > old.end or "\n" in chunk.text[start - chunk.start : end - chunk.start]:
+        return None
+    both = {name: (value, new.value.get(name)) for name, value in old.value.items()}
+    both = {name: values for name, values in both.items() if None not in values}
+    placed = {name for name in both if f".{name}" in old.spans}
+    apart = [name for name in both if old.spans.get(f".{name}") != new.spans.get(f".{name}")]
+    apart += [name for name, (one, other) in both.items() if name not in placed | {*apart} and one != other]
+    return apart[0] if len(apart) == 1 and placed - {*apart} else None
 
 
 def _is_compatible(node: Node, old: _Item, new: _Item, part: str, one: object, other: object) -> bool:

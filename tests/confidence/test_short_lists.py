@@ -129,7 +129,6 @@ def test_the_samples_rows_are_seen():
     schema = Object((Field("items", List(PRICED)),))
     flagged = {name for name, text in sample_texts("invoices") if found_in(text, {"items": []}, schema)}
 
-    assert len(flagged) >= 11
     assert {name for name, _ in sample_texts("invoices")} - flagged == {"gipfelglut.eml", "livia-prado.html"}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.data import Chunk, Completeness, Conflict, Document, Evidence, Extraction, Found, Page
 from pipeline.finders import Settled
 from pipeline.merging import merge
-from pipeline.schema import Boolean, Extractive, Field, List, Number, Object, Text
+from pipeline.schema import Boolean, Choice, Extractive, Field, List, Number, Object, Text
 
 SHA = "a" * 64
 
@@ -286,8 +286,8 @@ def item_evidence(index: int, start: int) -> list[Evidence]:
     ]
 
 
-def merge_two(left_items, left_evidence, right_items, right_evidence, cuts=((), ()), schema=ITEMS):
-    document = make_document("x" * 100)
+def merge_two(left_items, left_evidence, right_items, right_evidence, cuts=((), ()), schema=ITEMS, text="x" * 100):
+    document = make_document(text)
     chunks = [make_chunk(document, 0, 0, 60), make_chunk(document, 1, 40, 100)]
     return merge(
         document,
@@ -316,13 +316,48 @@ def test_the_same_place_in_the_overlap_is_one_item() -> None:
     assert record.values["items"] == [TEA, TEA]
 
 
-def test_different_items_that_share_a_word_are_both_kept() -> None:
+def test_a_row_that_two_chunks_read_differently_in_one_part_is_one_item_with_a_conflict() -> None:
     other = {"name": "tea", "price": "2.00"}
-    shared_name = [item_evidence(0, 45)[0], Evidence("items[0].price", "2.00", Found.EXACT, 54, 58)]
+    last = Evidence("items[0].price", "2.00", Found.EXACT, 54, 58)
 
-    record = merge_two([TEA], item_evidence(0, 45), [other], shared_name)
+    record = merge_two(
+        [TEA, TEA], item_evidence(0, 10) + item_evidence(1, 45), [other], [item_evidence(0, 45)[0], last]
+    )
+
+    assert record.values["items"] == [TEA, TEA]
+    assert record.conflicts == (Conflict("items[1].price", "1.00", "2.00", 1, "1.00", "2.00"),)
+    assert [piece.quote for piece in record.evidence] == ["tea", "1.00"] * 2
+
+
+def test_a_row_that_two_chunks_class_differently_is_one_item_with_a_conflict() -> None:
+    kind = Field("kind", Choice(("food", "drink")), True)
+    schema = Object((Field("items", List(Object((*ITEM.fields, kind))), merge="union"),))
+    other = {"name": "tea", "price": "2.00", "kind": "food"}
+    last = [item_evidence(0, 45)[0], Evidence("items[0].price", "2.00", Found.EXACT, 54, 58)]
+
+    def merged(second: dict, evidence: list[Evidence]):
+        return merge_two([{**TEA, "kind": "drink"}], item_evidence(0, 45), [second], evidence, schema=schema)
+
+    assert merged({**TEA, "kind": "food"}, item_evidence(0, 45)).conflicts == (
+        Conflict("items[0].kind", "drink", "food", 1),
+    )
+    assert merged(other, last).values["items"] == [{**TEA, "kind": "drink"}, other]  # two parts: two rows
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [("x" * 50 + "\n" + "x" * 49, 45), ("x" * 100, 54)],
+    ids=["on two lines", "not the same place"],
+)
+def test_different_items_that_share_a_word_are_both_kept(text, start) -> None:
+    other = {"name": "tea", "price": "2.00"}
+    place = [Evidence("items[0].name", "tea", Found.EXACT, start, start + 3)]
+    place += [Evidence("items[0].price", "2.00", Found.EXACT, start + 9, start + 13)]
+
+    record = merge_two([TEA], item_evidence(0, 45), [other], place, text=text)
 
     assert record.values["items"] == [TEA, other]
+    assert record.conflicts == ()
 
 
 def test_words_that_the_end_of_a_chunk_cut_off_are_taken_from_the_next_one() -> None:
