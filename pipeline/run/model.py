@@ -18,7 +18,7 @@ from pipeline.engines.batched import HOLDERS
 from pipeline.engines.child import ChildEngine
 from pipeline.engines.dry_run import dry_runs, free_vram
 from pipeline.engines.replica import PASSIVE
-from pipeline.engines.shape import BATCH, FORK_CELLS, FORKS, Demand, Machine, Resolved, less, resolve, usable
+from pipeline.engines.shape import FORK_CELLS, FORKS, Demand, Machine, Resolved, less, resolve, usable
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import JobError, ModelDoesNotFit
@@ -245,9 +245,8 @@ class ScriptedModel:
         slots = min(settings.shape.slots or 8, 24)
         forks, fork_cells = (FORKS, FORK_CELLS) if demand.ranked else (0, 0)
         sequences = HOLDERS + slots + forks
-        sizes = Sizes(
-            demand.prefix + slots * demand.longest + fork_cells, sequences, BATCH, sequences, BATCH, threads=1
-        )
+        cells, batch = demand.prefix + slots * demand.longest + fork_cells, max(settings.shape.batch, sequences)
+        sizes = Sizes(cells, sequences, batch, sequences, batch, threads=1)
         shape = Resolved(slots, forks, fork_cells, sizes, settings.shape.replicas)
         spec = EngineSpec(
             None,
@@ -257,6 +256,7 @@ class ScriptedModel:
             settings.shape.forced_tokens,
             settings.shape.drafts,
             prefix_cache=SCRIPTED if settings.shape.prefix_cache else "",
+            passive=settings.shape.passive,
         )
         said = f"scripted, {slots} slots"
         if settings.shape.replicas == 1:

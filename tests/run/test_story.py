@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from pipeline.batching import Halt
@@ -164,24 +165,62 @@ def test_what_makes_an_answer_what_it_is_asks_again_and_reads_nothing(nights, ch
         assert nights.run(**engine).answered == 0
 
 
+SPEED = {
+    "slots": {"slots": 2},
+    "context": {"context": 4096},
+    "threads": {"threads": 1},
+    "ubatch": {"ubatch": 64},
+    "batch": {"batch": 256},
+    "flash attention off": {"flash_attention": False},
+    "flash attention for prompts": {"flash_attention": "prompts"},
+    "cache type": {"kv_type": "q8_0"},
+    "forced tokens off": {"forced_tokens": False},
+    "drafts": {"drafts": 8},
+    "replicas": {"replicas": 2},
+    "prefix cache": {"prefix_cache": True},
+    "passive": {"passive": True, "replicas": 2},  # it is a child process that has it
+    "layers on the GPU": {"gpu_layers": 0},
+    "swapping": {"allow_swap": True},
+}
+"""Every setting of shape, so that a new one is not forgotten."""
+
+
+def test_every_setting_of_shape_is_among_them():
+    assert {name for shape in SPEED.values() for name in shape} == {*Shape.model_fields}
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+
+
+@pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize(
     "engine",
-    [
-        {"shape": Shape(slots=2)},
-        {"shape": Shape(context=4096)},
-        {"shape": Shape(threads=1)},
-        {"shape": Shape(ubatch=64, flash_attention=False, kv_type="q8_0")},
-        {"shape": Shape(forced_tokens=False)},
-        {"shape": Shape(drafts=4)},
-        {"engine": "naive"},
-    ],
-    ids=str,
+    [*({"shape": Shape(**shape)} for shape in SPEED.values()), {"engine": "naive"}],
+    ids=[*SPEED, "naive"],
 )
 def test_what_only_makes_it_faster_or_slower_does_nothing_again(nights, engine):
     nights.letters(2)
     nights.run()
 
     assert nights.run(**engine).answered == 0
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("shape", SPEED.values(), ids=SPEED)
+def test_what_only_makes_it_faster_or_slower_writes_the_tables_of_the_slow_twin(nights, shape):
+    """All but the confidence: what the model thinks of a forced token is known only where it was sampled."""
+    nights.letters(3)
+    nights.write("long.txt", long_letter())
+    nights.run(engine="naive")
+    slow = [nights.sql(query) for query in TABLES]
+    for _ in range(2):  # the second time with what the first one has kept
+        nights.database.unlink()
+        nights.run(shape=Shape(**{"slots": 3} | shape))
+        assert [nights.sql(query) for query in TABLES] == slow
+
+    assert slow[0]
 
 
 def test_a_changed_task_leaves_the_other_tasks_alone(nights):
@@ -581,20 +620,6 @@ def test_several_replicas_write_the_same_tables(nights, engine):
     assert [nights.sql(query) for query in TABLES] == alone
     assert "2 processes" in outcome.all(Opened)[-1].shape
     assert nights.run().answered == 0  # replicas are no part of what an answer is
-
-
-def test_the_naive_engine_writes_the_same_tables(nights):
-    """All but the confidence: what the model thinks of a forced token is known only where it was sampled."""
-    nights.letters(5)
-    nights.write("long.txt", long_letter())
-    nights.run(shape=Shape(slots=3))
-    fast = [nights.sql(query) for query in TABLES]
-    nights.database.unlink()
-
-    nights.run(engine="naive")
-
-    assert fast[0]
-    assert [nights.sql(query) for query in TABLES] == fast
 
 
 def test_tasks_that_read_the_document_first_share_it_and_answer_as_the_slow_twin(nights):
