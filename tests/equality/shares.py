@@ -16,9 +16,10 @@ reasoning a gap that both sides saw before they parted differs by at most the bo
 
 Where one side was forced, it chose nothing; there the two may write the same bytes in other tokens.
 
-A value that was compared has the gap of its score to that of the second best one, a sum of log-probabilities over a
-power of its length. Null is weighed against the beginnings of all values together; the side that chose it says by how
-much. It is held to the same bound, although each of the tokens moves.
+A value that was compared has the gap of its score to the second best one's: the sum of its tokens' log-probabilities
+over a power of their number. Each of n tokens moves, we take it by itself, so that the sum moves by the root of n times
+what one does. Where all others were left before their ends there is no second best: that is not explained. Null is
+weighed against the beginnings of all values together; the side that chose it says by how much.
 """
 
 from __future__ import annotations
@@ -191,16 +192,17 @@ class Parted:
 
     key: str
     place: int  # the token at which the choice was made
-    gap: float  # by how much the sides, together, held their own for the better; inf: no figure tells
     why: str
+    gap: float  # by how much the sides, together, held their own for the better; inf: no figure tells
+    bound: float = BOUND
 
     @property
     def explained(self) -> bool:
         """The model was nearly undecided there, or the bytes are the same."""
-        return self.gap <= BOUND
+        return self.gap <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.key} parts at token {self.place}: {self.why}, gap {self.gap:.3f}"
+        return f"{self.key} parts at token {self.place}: {self.why}, gap {self.gap:.3f} of {self.bound:.2f}"
 
 
 class Judge:
@@ -222,21 +224,20 @@ class Judge:
     def _parted(self, prompt: Prompt, one: Completion, other: Completion, place: int) -> Parted:
         key, compared = prompt.work_key, self._compared(prompt, other, place)
         if compared is not None:
-            start, candidates = compared
-            return Parted(key, start, *_weighed(candidates, one, other, start))
+            return Parted(key, compared[0], *_weighed(*compared, one, other))
         gaps = one.gaps[place], other.gaps[place]
         if math.inf not in gaps:
-            return Parted(key, place, sum(gaps), "two tokens")
+            return Parted(key, place, "two tokens", sum(gaps))
         short, long = sorted((self._pieces[one.tokens[place]], self._pieces[other.tokens[place]]), key=len)
-        return Parted(key, place, 0.0 if long.startswith(short) else math.inf, "the same bytes in other tokens")
+        return Parted(key, place, "the same bytes in other tokens", 0.0 if long.startswith(short) else math.inf)
 
     def _compared(self, prompt: Prompt, answer: Completion, place: int) -> tuple[int, Candidates] | None:
         """Where the value that holds this token begins, and what it was compared with."""
         cursor, start = self._compile(prompt.constraint).start(), 0
         while start <= place:
             candidates = ranking.to_compare(cursor, prompt.temperature)
-            begun = answer.tokens[start:]
-            value = next((each for each in candidates.alternatives if each == begun[: len(each)]), begun[:1])
+            values = (each for each in candidates.alternatives if _stands(each, answer.tokens, start))
+            value = next(values, answer.tokens[start : start + 1])
             if candidates.alternatives and start + len(value) > place:
                 return start, candidates
             for token in value:
@@ -245,14 +246,20 @@ class Judge:
         return None
 
 
-def _weighed(candidates: Candidates, one: Completion, other: Completion, start: int) -> tuple[float, str]:
-    """The gap between two values that were compared, and what was weighed."""
+def _weighed(start: int, candidates: Candidates, one: Completion, other: Completion) -> tuple[str, float, float]:
+    """What was weighed where these two begin to differ in a value, the gap, and its bound."""
     null = candidates.otherwise[0] if candidates.otherwise else None
     for side in (one, other):
         if side.tokens[start] == null:
             values = 1 - side.removed[start] - math.exp(side.logprobs[start])
-            return side.logprobs[start] - math.log(max(values, 1e-9)), "null or a value"
-    return one.gaps[start] + other.gaps[start], "two values"
+            return "null or a value", side.logprobs[start] - math.log(max(values, 1e-9)), BOUND
+    lengths = [len(a) for a in candidates.alternatives for side in (one, other) if _stands(a, side.tokens, start)]
+    bound = BOUND * min(lengths) ** (0.5 - candidates.length_power)
+    return "two values", one.gaps[start] + other.gaps[start], bound
+
+
+def _stands(value: Sequence[int], tokens: Sequence[int], start: int) -> bool:
+    return tuple(tokens[start : start + len(value)]) == tuple(value)
 
 
 def both_chose(one: Completion, other: Completion) -> Iterator[tuple[float, float]]:
@@ -270,7 +277,8 @@ def row(name: str, found: Mapping[str, object], parted: Sequence[Parted]) -> str
         asked = [key for key in found if key.startswith(kind)]
         others = [each for each in parted if each.key.startswith(kind)]
         cells.append(f"{len(asked) - len(others)} of {len(asked)}" if asked else "-")
-    worst = f"{max(each.gap for each in parted):.2f}" if parted else "-"
+    widest = max(parted, key=lambda each: each.gap / each.bound, default=None)
+    worst = f"{widest.gap:.2f} of {widest.bound:.2f}" if widest else "-"
     unexplained = sum(not each.explained for each in parted)
     return f"| {name} | {cells[0]} | {cells[1]} | {worst} | {f'NO: {unexplained}' if unexplained else 'yes'} |"
 
@@ -296,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         return dict(pickle.loads(file.read_bytes()))
 
-    print("| setting | plain: equal | compared: equal | largest gap | all explained |")
+    print("| setting | plain: equal | compared: equal | largest gap, of its bound | all explained |")
     print("|---|---|---|---|---|", flush=True)
     differences = []
     for name, switch in SWITCHES.items():
@@ -306,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parted = judge.partings(prompts, found, twin)
         differences += [(name, each) for each in parted]
         print(row(name, found, parted), flush=True)
-    print(f"\nBound: {BOUND}.\n")
+    print()
     for name, each in differences:
         print(f"- {name}: {each}{'' if each.explained else ' NOT EXPLAINED'}")
     return int(any(not each.explained for _, each in differences))
