@@ -733,6 +733,7 @@ def test_memory_does_not_grow_with_the_number_of_documents(nights, monkeypatch, 
     monkeypatch.setattr("pipeline.run.model.ScriptedModel.start", lambda *args, **kwargs: (Quick(), "quick"))
     monkeypatch.setattr("pipeline.run.extract.parse", lambda schema, raw: VALUES)
     monkeypatch.setattr("pipeline.run.extract.build_record", quick_record)
+    monkeypatch.setattr("pipeline.run.texts.MOST_CHARACTERS", 10_000)  # the texts used last are kept up to this bound
 
     def night(number: int) -> None:
         def look(self: Intake, tasks: Sequence[tuple[str, object]], limit: int | None) -> Iterator[Event]:
