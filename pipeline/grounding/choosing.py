@@ -1,0 +1,64 @@
+"""Which of several places is a value's: a scalar's first, and for the parts of a list item those near each other.
+
+It chooses among the places that were found, by where they stand; it looks for no others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from pipeline.grounding.folding import Place
+from pipeline.grounding.leaves import Leaf, nodes_of
+from pipeline.schema import List, Object
+
+_LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
+
+
+def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
+    """Give each leaf its place: a scalar its first, the parts of a list item near each other, no place twice."""
+    in_order = {path for path, node in nodes_of(schema, "") if isinstance(node, List) and node.in_order}
+    used: dict[str, set[Place]] = {}
+    reached: dict[str, tuple[int, int]] = {}  # by list: where the last item's anchor began, where the item ended
+    items: dict[str, list[Leaf]] = {}
+    for leaf in leaves:
+        if leaf.item:
+            items.setdefault(leaf.item, []).append(leaf)
+        elif leaf.places:
+            leaf.place = leaf.places[0]
+    for item, members in items.items():
+        parts = [part for part in members if part.places]
+        if not parts:
+            continue
+        which = item[: item.rindex("[")]
+        taken = used.setdefault(which, set())
+        anchor_began, ended = reached.get(which, (0, 0))
+        floor = ended if _unnumbered(which) in in_order else anchor_began
+        anchor = min(parts, key=lambda part: part.count)
+        anchor.place = _first_free(anchor.places, taken, floor)
+        for part in parts:
+            if part is not anchor:
+                part.place = _nearest(part.places, anchor.place, taken, text)
+        taken.update(part.place for part in parts if part.place)
+        reached[which] = (anchor.place[0], max(part.place[1] for part in parts if part.place))
+
+
+def _unnumbered(path: str) -> str:
+    return re.sub(r"\[\d+\]", "[]", path)
+
+
+def _first_free(places: Sequence[Place], taken: Collection[Place], floor: int) -> Place:
+    for place in places:
+        if place[0] >= floor and place not in taken:
+            return place
+    return next((place for place in places if place not in taken), places[0])
+
+
+def _nearest(places: Sequence[Place], anchor: Place, taken: Collection[Place], text: str) -> Place:
+    def distance(place: Place) -> tuple[bool, int]:
+        gap = (anchor[1], place[0]) if place[0] >= anchor[1] else (place[1], anchor[0])
+        width = max(gap[1] - gap[0], 0)
+        lines = text.count("\n", gap[0], gap[1]) if width < 10_000 else width // 40
+        return (place in taken, width + lines * _LINE_COSTS)
+
+    return min(places, key=distance)
