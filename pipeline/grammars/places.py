@@ -17,6 +17,7 @@ from pipeline.schema import Text, ValueType, fold
 
 Window = tuple[int, int]
 
+MAX_CHARS = 400  # of a value whose schema gives no maxLength
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")

@@ -15,7 +15,7 @@ from pointed import NASTY, PIECES, accepts, answer, field, schema_of, walk
 
 from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.llguidance import Engine
-from pipeline.grammars.pointing import MAX_LINES
+from pipeline.grammars.terminals import MAX_LINES
 from pipeline.grammars.words import units
 from pipeline.schema import fold, parse
 

@@ -26,8 +26,9 @@ from pipeline.engines.llama import Llama
 from pipeline.engines.naive import ANSWER, FORK, Naive
 from pipeline.engines.sizes import Sizes
 from pipeline.evaluation.matching import is_right
-from pipeline.grammars import MOST_ROWS, Candidates, pointing
+from pipeline.grammars import MOST_ROWS, Candidates
 from pipeline.grammars.llguidance import Engine
+from pipeline.grammars.terminals import Alternatives
 from pipeline.models.tokenizer import Tokenizer
 from pipeline.prompting import PromptBuilder, load_task
 from tests.quality.sets import Set, load, read
@@ -94,7 +95,7 @@ def score(one: Set, names: list[str], model: Path, tokenizer: Tokenizer, threads
     if not names:
         return
     builder = PromptBuilder(load_task(str(one.write("typed", Path(tempfile.mkdtemp())))), tokenizer)
-    pointing.Alternatives.besides = lambda self, said: self  # type: ignore[method-assign]  # the table leaves them out
+    Alternatives.besides = lambda self, said: self  # type: ignore[method-assign]  # the table leaves them out
     engine = Whole(Llama(model, Sizes(8192, 2, 2048, 512, 512, threads)), Engine(tokenizer.vocabulary).compile)
     gold = {each.id: each for each in one.gold}
     for name in names:

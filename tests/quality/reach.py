@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from pipeline.evaluation.matching import is_right
 from pipeline.finders import ValueType
-from pipeline.grammars.places import Places, Window
-from pipeline.grammars.pointing import MAX_CHARS, runs_of_lines
+from pipeline.grammars.places import MAX_CHARS, Places, Window
+from pipeline.grammars.terminals import runs_of_lines
 from pipeline.schema import Choice, List, Node, Object, Text
 from tests.quality.sets import SETS, Set, load, read
 
