@@ -1,4 +1,4 @@
-"""`nightdesk tune`: a minute or two of measurement, and the settings that later runs then use."""
+"""`nightdesk tune`: two or three minutes of measurement, and the settings that later runs then use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tune(
     model: options.ModelName = None,
     show: Annotated[bool, typer.Option("--show", help="What was found before; nothing is measured.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Forget it: later runs use the defaults.")] = False,
-    minutes: Annotated[float, typer.Option(min=0.1, metavar="N", help="Large models need more.")] = 1.5,
+    minutes: Annotated[float, typer.Option(min=0.1, metavar="N", help="Large models need more.")] = 2.5,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Tokens a second over slots.")] = None,
     requantize: Annotated[
         bool, typer.Option("--requantize", help="Write the model as Q8_0 and compare speed and answers.")
@@ -64,7 +64,7 @@ def tune(
     from pipeline.run.tune import tune as search
 
     screen.note(f"Measuring {screen.safe(str(header.path))} for about {screen.duration(minutes * 60)} ...")
-    for found in search(header, machine(), seconds=minutes * 60):
+    for found in search(header, machine(), minutes * 60):
         if isinstance(found, tuned.Tuned):
             tuned.save(found)
             _say(found, plot)

@@ -1,4 +1,4 @@
-"""A minute or two of measurement: which settings of speed suit this model on this machine.
+"""Two or three minutes of measurement: which settings of speed suit this model on this machine.
 
 One setting after the other is changed and kept where it is clearly faster. Nothing is tried that would need more
 memory than is free. The type of the cache is measured and never chosen, because it changes answers.
@@ -26,7 +26,6 @@ from pipeline.models.memory import estimate
 from pipeline.run.model import llama_cpp_version
 from pipeline.run.tuned import NAMES, VERSION, Measured, Tuned
 
-SECONDS = 90.0
 CLEARLY = 1.05  # times as fast: less is taken for noise
 BUSY = 0.10  # share of the cores that others may use
 RIGHT = 1 / 3  # of the tokens of a draft (tests/benchmarks/LOG.md)
@@ -71,11 +70,11 @@ def others_use() -> float:
 def tune(
     header: Header,
     offered: Machine,
+    seconds: float,
     *,
     busy: Callable[[], float] = others_use,
     measure: Measure = measure,
     clock: Callable[[], float] = time.monotonic,
-    seconds: float = SECONDS,
 ) -> Iterator[Measured | Tuned]:
     """Each setting as it was measured, and last what was found. Raises ModelError where not even one slot runs."""
     notes = []

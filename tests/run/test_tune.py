@@ -58,7 +58,8 @@ def eight_slots_are_best(trial: Trial) -> Pace:
 
 
 def found(measure=even, machine: Machine = MACHINE, header: Header = HEADER, **options) -> Tuned:
-    *_, last = tune(header, machine, busy=options.pop("busy", lambda: 0.0), measure=measure, **options)
+    seconds, busy = options.pop("seconds", 90.0), options.pop("busy", lambda: 0.0)
+    *_, last = tune(header, machine, seconds, busy=busy, measure=measure, **options)
     assert isinstance(last, Tuned)
     return last
 
