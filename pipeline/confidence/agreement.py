@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 
 from pipeline.confidence.rating import field_of
 from pipeline.finders import normalise
@@ -43,8 +42,6 @@ def _meaning(node: Node, value: object) -> object:
     """Equal where two values say the same."""
     if not isinstance(value, str):
         return (type(value) is bool, value)
-    normal = normalise(value, node.type) if isinstance(node, Text) and node.type != "text" else None
-    if isinstance(node, Text) and normal is not None:
-        number = Decimal(normal.value) if node.type in ("money", "number") else normal.value
-        return (node.type, number, normal.currency)
+    if isinstance(node, Text) and node.type != "text" and (normal := normalise(value, node.type)) is not None:
+        return normal.meaning(node.type)
     return "".join(char for char in value.casefold() if char.isalnum()) or value

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import re
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cache
 from typing import Literal, Protocol, cast
 
@@ -48,6 +49,10 @@ class Normalised:
     value: str = field(repr=False)
     currency: str | None = None  # ISO 4217, for money
     ambiguous: bool = False  # the words alone allow another reading
+
+    def meaning(self, type: ValueType) -> tuple[object, ...]:
+        """Equal for values that mean the same as values of this type: 12.5 is 12.50."""
+        return (type, Decimal(self.value) if type in ("money", "number") else self.value, self.currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from decimal import Decimal
 
 from pipeline.finders import MENDED, Normalised, Settled, mend, normalise
 from pipeline.schema import List, Node, Object, Text
@@ -24,8 +23,7 @@ def key_of(node: Node, value: object, settled: Settled) -> object:
     if isinstance(node, Text) and node.type != "text":
         normal = normalised(node, value, settled)
         if normal is not None:
-            number = Decimal(normal.value) if node.type in ("money", "number") else normal.value
-            return (node.type, number, normal.currency)
+            return normal.meaning(node.type)
     return folded(value)
 
 

@@ -96,22 +96,13 @@ class HighLevel:
 class Outlines(HighLevel):
     """outlines' `from_llamacpp` with a JsonSchema; the index of each schema is compiled once, before the clock."""
 
-    def __init__(
-        self,
-        workload: Workload,
-        model: Path,
-        tokenizer: TokenizerLike,
-        meter: Meter,
-        *,
-        threads: int,
-        flash_attention: bool,
-    ) -> None:
+    def __init__(self, workload: Workload, *given: Any, **settings: Any) -> None:
         if importlib.util.find_spec("numba") is None:
             raise NotHereError(
                 "numba is missing, and without it outlines' llama.cpp path does not constrain: "
                 "pip install 'nightdesk[bench]'"
             )
-        super().__init__(workload, model, tokenizer, meter, threads=threads, flash_attention=flash_attention)
+        super().__init__(workload, *given, **settings)
         import outlines
         from outlines.types import JsonSchema
 
