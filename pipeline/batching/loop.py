@@ -222,13 +222,17 @@ class Loop:
         """One round of as many comparisons as have forks and fit one call; commit the winners of those that end."""
         room = min(self.backend.max_batch, self.backend.max_outputs)
         rounds: list[tuple[Sequence, Ranking, ranking.Growth]] = []
+        begun = any(sequence.forks for sequence in sequences)
         for sequence in sequences:
             choice = sequence.ranking
             if choice is None or room < choice.rows:
                 continue
+            if begun and not sequence.forks and self._at_once == 1:  # where there is room for one answer's cells only
+                continue
             sequence.forks = sequence.forks or self.ledger.fork(sequence.slot, choice.forks, choice.cells)
             if not sequence.forks:
                 continue
+            begun = True
             best, leaves = choice.best, choice.next_round() if not choice.done else ()
             growth = ranking.grow(
                 leaves, sequence.held, best, forks=sequence.forks, slot=sequence.slot, position=sequence.length

@@ -102,6 +102,8 @@ class Ranking:
         scores = {beginning: self._score(beginning) for beginning in beginnings}
         likeliest_first = sorted(scores, key=lambda path: (-scores[path], path))
         depth = FIRST_DEPTH if self._depth == 1 else 2 * self._depth
+        if self._margin == math.inf and self._fits(_nodes(self._alive, longest := max(map(len, self._alive)))):
+            depth = longest  # nobody would be left out: one call does it
         while not self._fits(_nodes(beginnings[likeliest_first[0]], depth)):
             depth -= 1
         best = max([*scores.values(), *self._finished.values()])

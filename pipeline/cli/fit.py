@@ -140,7 +140,8 @@ def _one(header: Header, need: Demand, here: Machine, alone: Measure, replicas: 
         ("weights", _gib(memory.weights - adapters)),
         *([("adapters", _gib(adapters))] if adapters else []),
         ("cache", f"{_gib(memory.cache)} ({shown.sizes.cells:,} cells of {shown.sizes.kv_type})"),
-        *([("prompts", f"{_gib(memory.prefill)} ({shown.sizes.prefill_cells:,} cells)")] if memory.prefill else []),
+        *_beside("prompts", memory.prefill, shown.sizes.prefill_cells),
+        *_beside("comparing", memory.comparison, shown.sizes.comparison_cells),
         ("computing", _gib(memory.compute + memory.outputs)),
         ("program", _gib(memory.program)),
         *([("processes", f"{shown.replicas}: all but the mapped weights is each one's own")] if replicas > 1 else []),
@@ -270,6 +271,11 @@ def _shape(header: Header, need: Demand, here: Machine, *, allow_swap: bool) -> 
 def _on_gpu(layers: int, free: int) -> str:
     moved = "all layers" if layers < 0 else screen.counted(layers, "layer")
     return f"{_gib(free)} free: {moved} would be moved there; the speed is unmeasured"
+
+
+def _beside(what: str, size: int, cells: int) -> list[tuple[str, str]]:
+    """The row of a pool beside that of answers, where there is one."""
+    return [(what, f"{_gib(size)} ({cells:,} cells)")] if size else []
 
 
 def _gib(size: int) -> str:

@@ -193,6 +193,10 @@ class Llama:
         if not llama_cpp.llama_memory_seq_rm(self._memory, sequence, start or -1, -1):
             raise EngineError("llama.cpp cannot forget the end of a sequence of this model")
 
+    def length(self, sequence: int) -> int:
+        """Positions of a sequence: one more than its last one; 0 of none."""
+        return 1 + int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) if sequence >= 0 else 0
+
     def drop_beginning(self, sequence: int, end: int) -> None:
         """Forget what stands before position `end`."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, end)
@@ -224,8 +228,7 @@ class Llama:
         count = ctypes.c_size_t()
         name = os.fsencode(file)
         read = llama_cpp.llama_state_seq_load_file(self._context, name, sequence, ids, len(tokens), ctypes.byref(count))
-        last = llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)
-        if read and ids[: count.value] == [*tokens] and last == len(tokens) - 1:
+        if read and ids[: count.value] == [*tokens] and self.length(sequence) == len(tokens):
             return True
         self.drop(sequence)
         return False

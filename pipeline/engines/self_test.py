@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.batching import Backend, Logits, Row
+from pipeline.batching.ranking import MOST_FORKS
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import ChildError, EngineError
 from pipeline.models.tokenizer import Tokenizer
@@ -68,43 +69,49 @@ def ask(test: SelfTest, environment: dict[str, str]) -> Verdict | None:
 
 def run(test: SelfTest) -> Verdict:
     """Load the file and test it, here. At most 900 tokens are decoded, 400 of a large file."""
-    from pipeline.engines import prefill_pool
+    from pipeline.engines import pools
 
     tokenizer = Tokenizer.load(test.path)
     first = [tokenizer.bos] if tokenizer.add_bos and tokenizer.bos is not None else []
     prompt = [*first, *tokenizer.encode(_TEXT, first=True)][: test.prompt]
-    sequences = TOGETHER + 1
+    forks = range(TOGETHER + 1, TOGETHER + 1 + MOST_FORKS if test.sizes.comparison_cells else TOGETHER + 1)
+    sequences = forks.stop
     sizes = replace(test.sizes, cells=1024, max_sequences=sequences, max_batch=512, max_outputs=sequences, ubatch=512)
     sizes = replace(sizes, prefill_cells=min(sizes.prefill_cells, 1024))
-    model = prefill_pool.load(test.path, sizes, least=2)  # prompts are short here
+    sizes = replace(sizes, comparison_cells=min(sizes.comparison_cells, 1024))
+    model = pools.load(test.path, sizes, least=2)  # prompts are short here
     try:
-        return verdict(model, prompt, test.steps, strict=test.strict)
+        return verdict(model, prompt, test.steps, strict=test.strict, forks=forks[:TOGETHER])
     finally:
         model.close()
 
 
-def verdict(model: Backend, prompt: Sequence[int], steps: int, *, strict: bool) -> Verdict:
-    """The test itself, over any backend with an empty cache."""
-    if _undisturbed(model, TOGETHER, prompt, steps, strict=strict):
+def verdict(model: Backend, prompt: Sequence[int], steps: int, *, strict: bool, forks: Sequence[int] = ()) -> Verdict:
+    """The test itself, over any backend with an empty cache. `forks`: sequences that have a pool of their own."""
+    if _undisturbed(model, TOGETHER, prompt, steps, strict=strict, forks=forks):
         return "passed"
-    return "alone" if _undisturbed(model, 1, prompt, steps, strict=strict) else "unshared"
+    return "alone" if _undisturbed(model, 1, prompt, steps, strict=strict, forks=forks) else "unshared"
 
 
-def _undisturbed(model: Backend, slots: int, prompt: Sequence[int], steps: int, *, strict: bool) -> bool:
+def _undisturbed(
+    model: Backend, slots: int, prompt: Sequence[int], steps: int, *, strict: bool, forks: Sequence[int]
+) -> bool:
     try:
         own, reference = _answered(model, slots, prompt, steps, shared=False)
         shared, _ = _answered(model, slots, prompt, steps, shared=True)
+        forked, _ = _answered(model, 1, prompt, steps, shared=True, forks=forks) if forks else ([], [])
     except EngineError:
         return False
     if strict and not _one(own) & _one(shared):
         return False
-    return all(_near(reference, answer) for answer in (*own, *shared))
+    return all(_near(reference, answer) for answer in (*own, *shared, *forked))
 
 
 def _answered(
-    model: Backend, slots: int, prompt: Sequence[int], steps: int, *, shared: bool
+    model: Backend, slots: int, prompt: Sequence[int], steps: int, *, shared: bool, forks: Sequence[int] = ()
 ) -> tuple[list[list[int]], list[Logits]]:
-    """What each slot answers to the prompt, all written together, and the logits of the first slot.
+    """What each slot, or each fork of a single slot, answers to the prompt, all written together, and the logits of the
+    first one.
 
     The first half of the prompt is decoded by each slot, or by a holder that it is copied from; the calls that follow
     are of the same shape either way.
@@ -120,15 +127,21 @@ def _answered(
     last = len(prompt) - 1
     model.decode([Row(prompt[i], i, (slot,), logits=i == last) for slot in users for i in range(half, len(prompt))])
     ends = [number * (len(prompt) - half) - 1 for number in users]
-    answers: list[list[int]] = [[] for _ in users]
+    writers = forks or users
+    for fork in forks:
+        model.copy(1, fork)
+    ends = ends * len(forks) or ends
+    answers: list[list[int]] = [[] for _ in writers]
     reference = []
     for step in range(steps):
         reference.append(model.logits(ends[0]).copy())
         for answer, end in zip(answers, ends, strict=True):
             answer.append(int(np.argmax(model.logits(end))))
         position = len(prompt) + step
-        model.decode([Row(a[-1], position, (slot,), logits=True) for slot, a in zip(users, answers, strict=True)])
-        ends = [*range(slots)]
+        model.decode([Row(a[-1], position, (slot,), logits=True) for slot, a in zip(writers, answers, strict=True)])
+        ends = [*range(len(writers))]
+    for fork in forks:
+        model.drop(fork)
     return answers, reference
 
 

@@ -88,7 +88,7 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
     is off.
     """
     allowed = gate(header)
-    flash_for_prompts = shape.flash_attention == "prompts" and not demand.ranked
+    flash_for_prompts = shape.flash_attention == "prompts"
     forks, fork_cells = (FORKS, FORK_CELLS) if demand.ranked and allowed.coupled else (0, 0)
     fixed = demand.prefix + fork_cells
     least = fixed + demand.longest
@@ -127,16 +127,19 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
             return needed(made(slots, cells, replicas)) <= room
 
         cells = _most(lowest, _padded(shape.context or fixed + slots * demand.longest), fits)
-        return None if cells is None else with_prefill(made(slots, cells, replicas))
+        return None if cells is None else with_pools(made(slots, cells, replicas))
 
-    def with_prefill(found: Resolved) -> Resolved:
-        wider = for_prompts(header, found.sizes, found.slots, demand.whole)
-        wanted = [without_flash(wider), wider] if flash_for_prompts else [wider]
-        fitting = (replace(found, sizes=sizes) for sizes in wanted)
-        return next((each for each in fitting if needed(each) <= room), found)
+    def with_pools(found: Resolved) -> Resolved:
+        wider = replace(found, sizes=for_prompts(header, found.sizes, found.slots, demand.whole))
+        wanted = [wider]
+        if wider.sizes.prefill_cells and forks:
+            wanted.insert(0, for_comparisons(wider, demand.whole))
+        if flash_for_prompts and (not forks or len(wanted) > 1):  # comparisons are many rows over the cells of all
+            wanted.insert(0, replace(wanted[0], sizes=without_flash(wanted[0].sizes)))
+        return next((each for each in wanted if needed(each) <= room), found)
 
     usual = SLOTS
-    if flash_for_prompts:
+    if flash_for_prompts and not forks:
         few = for_prompts(header, made(FEW, lowest).sizes, FEW, demand.whole)
         usual = SLOTS if without_flash(few).flash_attention else FEW
 
@@ -157,7 +160,7 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
 
 
 def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes:
-    """With a second pool for prompts of up to `longest` tokens where it is of use (see `prefill_pool`).
+    """With a second pool for prompts of up to `longest` tokens where it is of use (see `pools`).
 
     A sliding window's old cells are not copied, recurrent layers have none, LongRoPE would give the two pools other
     factors, and a cell with M-RoPE has positions that `sequence_state` does not know.
@@ -169,6 +172,21 @@ def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes
     if not copied or alone or not sizes.flash_attention or sizes.gpu_layers:
         return sizes
     return replace(sizes, prefill_cells=_padded(min(longest, sizes.cells)))
+
+
+def for_comparisons(found: Resolved, longest: int) -> Resolved:
+    """With a third pool in which the values of one answer at a time are compared, in place of room for six comparisons
+    in the large one. `longest`: the most tokens of a prompt and its answer."""
+    sizes = found.sizes
+    sequences = sizes.max_sequences - found.forks + MOST_FORKS
+    smaller = replace(
+        sizes,
+        cells=sizes.cells - found.fork_cells // PADDING * PADDING,
+        max_sequences=sequences,
+        max_outputs=max(sequences, MOST_ROWS),
+        comparison_cells=_padded(longest + MOST_CELLS),
+    )
+    return replace(found, forks=MOST_FORKS, fork_cells=MOST_CELLS, sizes=smaller)
 
 
 def without_flash(sizes: Sizes) -> Sizes:

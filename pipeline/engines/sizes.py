@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.batching.ranking import MOST_CELLS
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -20,12 +22,19 @@ class Sizes:
     flash_attention: bool = True  # of the pool of answers; the one for prompts always has it
     gpu_layers: int = 0
     short_rope: bool = False  # LongRoPE: the short factors, however large the pool is
-    prefill_cells: int = 0  # of a second, small context, see `prefill_pool`; 0: there is none
+    prefill_cells: int = 0  # of a second, small context, see `pools`; 0: there is none
+    comparison_cells: int = 0  # of a third one beside that, for the last MOST_FORKS sequences; 0: there is none
 
     @property
     def in_one_pool(self) -> Sizes:
-        """The same without a pool for prompts."""
-        return replace(self, prefill_cells=0, flash_attention=self.flash_attention or self.prefill_cells > 0)
+        """The same without pools for prompts and comparisons."""
+        return replace(
+            self,
+            cells=self.cells + (MOST_CELLS if self.comparison_cells else 0),
+            prefill_cells=0,
+            comparison_cells=0,
+            flash_attention=self.flash_attention or self.prefill_cells > 0,
+        )
 
     @property
     def computed(self) -> int:

@@ -53,9 +53,9 @@ class EngineSpec:
                 max_outputs=sizes.max_outputs,
             )
         else:
-            from pipeline.engines import prefill_pool
+            from pipeline.engines import pools
 
-            backend = prefill_pool.load(self.model, sizes, self.adapters)
+            backend = pools.load(self.model, sizes, self.adapters)
         if self.engine == "naive":
             return Naive(backend, compile, ranked=bool(self.shape.forks))
         return Batched(

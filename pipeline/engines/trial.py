@@ -97,9 +97,9 @@ def measure(trial: Trial) -> Pace | None:
 
 def run(trial: Trial) -> Pace:
     """In a child: load the model and measure."""
-    from pipeline.engines import prefill_pool
+    from pipeline.engines import pools
 
-    model = prefill_pool.load(trial.model, trial.sizes)
+    model = pools.load(trial.model, trial.sizes)
     try:
         return pace(model, trial.slots, trial.seconds, time.perf_counter, trial.drafted, trial.prefix)
     finally:

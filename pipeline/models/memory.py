@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.grammars import MOST_ROWS
 from pipeline.models.gguf import Header
 
 KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}  # bytes an element
@@ -41,6 +42,8 @@ class ContextSizes(Protocol):
     def flash_attention(self) -> bool: ...  # noqa: D102
     @property
     def prefill_cells(self) -> int: ...  # noqa: D102
+    @property
+    def comparison_cells(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,12 @@ class Memory:
     exact: bool = False
     repacked: int = 0  # of the weights: what each further process may hold for itself
     prefill: int = 0  # the second context that reads prompts, and a prompt's cells on their way out of it
+    comparison: int = 0  # the third one, in which values are compared, and an answer's cells on their way into it
 
     @property
     def total(self) -> int:
         """Everything together."""
-        return self.weights + self.cache + self.compute + self.outputs + self.program + self.prefill
+        return self.weights + self.cache + self.compute + self.outputs + self.program + self.prefill + self.comparison
 
     def of(self, processes: int) -> int:
         """Everything together for so many processes. The file is mapped once; what is repacked is each one's own."""
@@ -70,11 +74,15 @@ class Memory:
 def estimate(header: Header, sizes: ContextSizes) -> Memory:
     """The formula."""
     cache = sizes.cells * cell_bytes(header, sizes.kv_type) + sizes.max_sequences * state_bytes(header)
-    prefill = 0
+    prefill = comparison = 0
+    each = cell_bytes(header, sizes.kv_type)
     if sizes.prefill_cells:
         copies = 2 if sizes.flash_attention else 3  # the cells, a copy, and one in the other order
-        moved = copies * int(sizes.prefill_cells * cell_bytes(header, sizes.kv_type))
+        moved = copies * int(sizes.prefill_cells * each)
         prefill = moved + _compute(header, sizes.prefill_cells, sizes.ubatch, outputs=1)
+    if sizes.comparison_cells:  # what is moved there has the room of what is moved for prompts
+        computed = _compute(header, sizes.comparison_cells, MOST_ROWS, MOST_ROWS, scores=sizes.kv_type == "f16")
+        comparison = int(sizes.comparison_cells * each) + computed + MOST_ROWS * (header.vocabulary_size or 0) * 4
     return Memory(
         header.tensor_bytes,
         int(cache),
@@ -82,6 +90,7 @@ def estimate(header: Header, sizes: ContextSizes) -> Memory:
         output_bytes(header, sizes),
         repacked=0 if _MAPPED.fullmatch(header.quantisation) else header.tensor_bytes,
         prefill=prefill,
+        comparison=comparison,
     )
 
 

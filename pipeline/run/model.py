@@ -168,7 +168,7 @@ class FileModel:
         """
         where = "GPU" if sizes.gpu_layers else "CPU"
         key = f"self-test|{self.sha256}|{llama_cpp_version()}|{sizes.kv_type}|{sizes.flash_attention}|{where}"
-        key += "|prefill" * bool(sizes.prefill_cells)
+        key += "|prefill" * bool(sizes.prefill_cells) + "|comparisons" * bool(sizes.comparison_cells)
         known = recall(key)
         if known in _VERDICTS:
             return _VERDICTS[known]
@@ -199,7 +199,8 @@ def _in_words(spec: EngineSpec, wanted: Shape) -> list[str]:
     slots = "one at a time" if spec.engine == "naive" else f"{shape.slots} slot{'s' * (shape.slots > 1)}"
     threads = f"{sizes.threads} thread{'s' * (sizes.threads > 1)}"
     pool = f"{sizes.cells:,} cells of {sizes.kv_type}"
-    pool += f" and {sizes.prefill_cells:,} for prompts" if sizes.prefill_cells else ""
+    beside = {"prompts": sizes.prefill_cells, "comparisons": sizes.comparison_cells}
+    pool += "".join(f", {cells:,} for {what}" for what, cells in beside.items() if cells)
     said = [f"{slots}, {pool}, {threads}"]
     if not sizes.flash_attention:
         said.append(f"{'answers' if sizes.prefill_cells else 'all'} without flash attention")

@@ -15,6 +15,7 @@ from pipeline.engines import dry_run, self_test
 from pipeline.engines.llama import Llama
 from pipeline.engines.scripted import Scripted
 from pipeline.engines.shape import Demand
+from pipeline.engines.side_pool import RESERVED, WORKING, SidePool
 from pipeline.engines.sizes import Sizes
 from pipeline.engines.spec import EngineSpec
 from pipeline.errors import ModelFileError
@@ -102,8 +103,8 @@ def test_disturbance_is_found_and_rounding_is_not(backend: type[Scripted], stric
     assert found == verdict
 
 
-def asked(path: Path, *, prefill_cells: int = 0, **changes: bool) -> self_test.SelfTest:
-    sizes = Sizes(4096, 9, 512, 9, 512, 1, prefill_cells=prefill_cells)
+def asked(path: Path, *, prefill_cells: int = 0, comparison_cells: int = 0, **changes: bool) -> self_test.SelfTest:
+    sizes = Sizes(4096, 9, 512, 9, 512, 1, prefill_cells=prefill_cells, comparison_cells=comparison_cells)
     return self_test.SelfTest(path, sizes, **({"strict": False, "large": False} | changes))
 
 
@@ -121,6 +122,26 @@ def test_a_pool_for_prompts_is_tested_where_there_is_one(
 
     monkeypatch.setattr(Llama, "restore", lambda self, sequence, state: llama_decode(self, [Row(7, 0, (sequence,))]))
     assert self_test.run(asked(models["llama"], prefill_cells=2048)) == "unshared"
+
+
+def test_a_pool_for_comparisons_is_tested_where_there_is_one(
+    models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = {"prefill_cells": 2048, "comparison_cells": 2048}
+    assert self_test.run(asked(models["llama"], **pools)) == "passed"
+
+    def other_words(self: SidePool, sequence: int) -> None:
+        """In the pool of comparisons, which has forks: as many cells, of another text."""
+        take(self, sequence)
+        if self.small.max_sequences > RESERVED:
+            length = self.small.length(WORKING)
+            self.small.drop(WORKING)
+            self.small.decode([Row(40 + at % 7, at, (WORKING,)) for at in range(length)])
+
+    take = SidePool.take
+    monkeypatch.setattr(SidePool, "take", other_words)
+    assert self_test.run(asked(models["llama"], **pools)) == "unshared"
+    assert self_test.run(asked(models["llama"], prefill_cells=2048)) == "passed"
 
 
 def mixed_up(self: Llama, rows: Sequence[Row]) -> None:

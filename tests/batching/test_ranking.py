@@ -94,6 +94,16 @@ def test_the_likeliest_whole_alternative_wins_where_all_fit_the_rounds(
 
 @settings(deadline=None)
 @given(groups)
+def test_alternatives_that_all_fit_are_compared_in_one_call(alternatives: list[tuple[int, ...]]) -> None:
+    cache = Cache(start(alternatives))
+
+    cache.to_the_end()
+
+    assert len(cache.rounds) <= 1
+
+
+@settings(deadline=None)
+@given(groups)
 def test_no_row_is_decoded_twice(alternatives: list[tuple[int, ...]]) -> None:
     nodes = {path[:depth] for path in alternatives for depth in range(1, len(path))}
     cache = Cache(start(alternatives))

@@ -165,7 +165,7 @@ def _floor(
     spec: Mapping[str, object], folder: Path, workload: Workload, tokenizer: Tokenizer, meter: Meter, used: float
 ) -> Cell:
     """Replay what nightdesk's cell of this round generated, at its shape and at others."""
-    from pipeline.engines import prefill_pool
+    from pipeline.engines import pools
 
     source = folder / f"{spec['workload']}-{OURS}-r{spec['round']}.json"
     if not source.exists() or (cell := Cell.load(source)).error:
@@ -184,7 +184,7 @@ def _floor(
 
     replays = [replay(q, answers[q.key].tokens, answers[q.key].forced) for q in workload.questions if q.key in answers]
     warm = [replay(question, (), 0) for question in workload.warm_up]
-    best, said = fastest(shapes, partial(prefill_pool.load, model), warm, replays, meter)
+    best, said = fastest(shapes, partial(pools.load, model), warm, replays, meter)
     return Cell(
         spec,
         {"shape": best.words, "tried": said},

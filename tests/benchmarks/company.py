@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.company --model FILE`. A prefix that all share, then tokens of each sequence's own, drawn
 at random. A prompt is one sequence's own tokens, read in the pool of all or in a pool of its own and copied
-(`pipeline.engines.prefill_pool`), perhaps to a pool without flash attention; a step decodes one more token of some
+(`pipeline.engines.pools`), perhaps to a pool without flash attention; a step decodes one more token of some
 sequences and takes it back. With flash attention a row goes over the cells of the others to skip them, without it
 every row is computed for all cells, but many rows at once (ENGINE.md 1.3). Nothing else should run.
 """
@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.batching import Backend, Row
-from pipeline.engines import prefill_pool
+from pipeline.engines import pools
 from pipeline.engines.sizes import Sizes
 from tests.benchmarks import host
 
@@ -82,7 +82,7 @@ def main() -> None:
     apart = replace(shared, prefill_cells=-(-(prefix + own) // 256) * 256)
     kinds = (shared, apart, replace(apart, flash_attention=False))
     with ExitStack() as stack:
-        backends = [stack.enter_context(closing(prefill_pool.load(given.model, sizes))) for sizes in kinds]
+        backends = [stack.enter_context(closing(pools.load(given.model, sizes))) for sizes in kinds]
         pools = [Pool(backend, prefix, own) for backend in backends]
         print("| sequences held | prompt, ms: in the pool of all | in one of its own | copied to one without flash |")
         print("|---|---|---|---|")

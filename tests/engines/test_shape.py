@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.batching.ranking import MOST_CELLS
 from pipeline.config import Shape
 from pipeline.engines.shape import (
     FORK_CELLS,
@@ -62,7 +63,10 @@ def test_what_is_chosen_fits_or_it_is_refused(
         assert total(HEADER, one) > usable(machine)
         return
     assert total(HEADER, shape) <= usable(machine)
-    assert shape.sizes.cells >= prefix + longest + (FORK_CELLS if ranked else 0)
+    if compared := shape.sizes.comparison_cells:
+        assert ranked
+        assert compared >= prefix + longest + MOST_CELLS
+    assert shape.sizes.cells >= prefix + longest + (FORK_CELLS if ranked and not compared else 0)
     assert shape.sizes.max_sequences <= shape.sizes.max_batch
     assert shape.sizes.max_sequences <= shape.sizes.max_outputs
     assert shape.slots >= 1

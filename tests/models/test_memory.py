@@ -23,6 +23,7 @@ SHAPES = [
     Sizes(4096, 9, 512, 32, 512, 1, kv_type="q4_0"),
     Sizes(8192, 9, 3072, 32, 512, 1, prefill_cells=3072),
     Sizes(8192, 9, 3072, 32, 512, 1, prefill_cells=3072, flash_attention=False),
+    Sizes(8192, 45, 3072, 96, 512, 1, prefill_cells=3072, comparison_cells=3584),
 ]
 # Loads, fills the pool, and tells the most memory the process ever had. What a call works on grows with the cells that
 # are in use, so all are: one sequence is decoded, its state loaded into others, and the last call, of as many tokens
@@ -31,17 +32,28 @@ LOAD = """
 import re, sys, tempfile
 from pathlib import Path
 from pipeline.batching import Row
-from pipeline.engines import prefill_pool
+from pipeline.engines import pools
 from pipeline.engines.sizes import Sizes
 sizes = Sizes(**eval(sys.argv[2]))
-model = prefill_pool.load(Path(sys.argv[1]), sizes)
-size, last = min(sizes.ubatch, model.cells), model.max_sequences - 1
+model = pools.load(Path(sys.argv[1]), sizes)
+size, last = min(sizes.ubatch, sizes.cells), model.max_sequences - 1
 if sizes.prefill_cells:
     model.decode([Row(100 + i, i, (0,)) for i in range(sizes.prefill_cells)])
     model.drop(0)
+if sizes.comparison_cells:
+    rows, fork = 96, model.max_sequences - 1
+    for start in range(0, sizes.prefill_cells, 512):
+        model.decode([Row(100 + i, start + i, (0,)) for i in range(512)])
+    for start in range(sizes.prefill_cells, sizes.comparison_cells - rows, rows):
+        model.copy(0, fork)
+        model.decode([Row(100 + i, start + i, (fork,), True) for i in range(rows)])
+        model.copy(fork, 0, start + rows)
+        model.drop(fork)
+    model.drop(0)
 def decode(owner, start, count, outputs=0):
     model.decode([Row(100 + i, start + i, (owner,), logits=count - i <= outputs) for i in range(count)])
-each = (model.cells - size) // last
+last -= 33 if sizes.comparison_cells else 0
+each = (sizes.cells - size) // last
 for start in range(0, each, size):
     decode(0, start, min(size, each - start))
 with tempfile.TemporaryDirectory() as folder:

@@ -1,23 +1,28 @@
-"""A prompt that is read in a pool of its own is worth what it is worth in the pool of all."""
+"""What is read or compared in a pool of its own is worth what it is worth in the pool of all."""
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from pipeline.batching import Row
+from pipeline.batching.ranking import MOST_CELLS, MOST_FORKS
 from pipeline.config import Shape
-from pipeline.engines import prefill_pool
+from pipeline.engines import pools
 from pipeline.engines.prefix_cache import Keeping
 from pipeline.engines.shape import Demand, Machine, resolve
 from pipeline.engines.sizes import Sizes
 from pipeline.errors import EngineError
+from pipeline.grammars import MOST_ROWS
 from pipeline.models.gate import gate
 from pipeline.models.gguf import Header, check_model
 from tests.models.headers import THREE_BILLION
@@ -29,7 +34,7 @@ PREFIX, OWN = 100, 150
 
 @contextmanager
 def loaded(path: Path, sizes: Sizes, adapters: tuple[tuple[Path, float], ...] = ()) -> Iterator[Keeping]:
-    model = prefill_pool.load(path, sizes, adapters)
+    model = pools.load(path, sizes, adapters)
     try:
         yield model
     finally:
@@ -59,6 +64,11 @@ def near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.abs(one - other).max() < NEAR)
 
 
+COMPARED = replace(SIZES, max_sequences=6 + MOST_FORKS, max_outputs=96, comparison_cells=1024)
+FORKS = range(6, 6 + MOST_FORKS)
+ONE_POOL = replace(COMPARED, cells=2560, prefill_cells=0, comparison_cells=0)
+
+
 @pytest.fixture
 def dense(models: dict[str, Path], family: str) -> Path:
     if gate(check_model(models[family])).memory != "attention" or family == "qwen2vl":
@@ -81,6 +91,112 @@ def test_prompts_and_what_follows_are_as_in_one_pool(dense: Path, flash_attentio
             assert near(logits, expected)
         for logits in written(two, [1, 2, 3]):
             assert near(logits, next_expected)
+
+
+def compared(model: Keeping, slot: int) -> list[np.ndarray]:
+    """The logits of a token tree behind a prompt, and of what follows the branch that wins."""
+    end, (left, right, third) = PREFIX + OWN, FORKS[:3]
+    for fork in (left, right):
+        model.copy(slot, fork)
+    tree = [
+        Row(9, end, (left, right)),
+        Row(10, end + 1, (left,)),
+        Row(11, end + 1, (right,)),
+        Row(12, end + 2, (right,)),
+    ]
+    model.decode([replace(row, logits=True) for row in tree])
+    found = [model.logits(place).copy() for place in range(len(tree))]
+    model.copy(left, third)
+    model.decode([Row(13, end + 2, (left,), logits=True), Row(14, end + 2, (third,), logits=True)])
+    found += [model.logits(place).copy() for place in (0, 1)]
+    model.copy(third, slot, end + 2)
+    for fork in (left, right, third):
+        model.drop(fork)
+    model.decode([Row(15, end + 2, (slot,), logits=True)])
+    return [*found, model.logits(0).copy()]
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_values_are_compared_as_in_one_pool(dense: Path, kv_type: Literal["f16", "q8_0"]) -> None:
+    if kv_type == "q8_0" and (check_model(dense).key_length or 0) % 32:
+        pytest.skip("its keys cannot be quantised")
+    short = gate(check_model(dense)).first_context is not None
+    found = []
+    for sizes in (ONE_POOL, COMPARED):
+        with loaded(dense, replace(sizes, short_rope=short, kv_type=kv_type)) as model:
+            model.decode(rows(0, 0, PREFIX))
+            for slot in (1, 2, 3):
+                read(model, slot)
+            found.append([*compared(model, 2), *compared(model, 1)])
+    assert all(near(one, other) for one, other in zip(*found, strict=True))
+    assert not near(found[0][1], found[0][2])
+
+
+def test_pools_and_one_pool_tell_the_same_whatever_is_done_in_which_order(models: dict[str, Path]) -> None:
+    with loaded(models["llama"], COMPARED) as pools, loaded(models["llama"], ONE_POOL) as one:
+        both, at_random = (pools, one), random.Random(7)
+        lengths = dict.fromkeys(range(6), 0)
+
+        def decoded(made: list[Row]) -> None:
+            for model in both:
+                model.decode(made)
+            for place in (place for place, row in enumerate(made) if row.logits):
+                assert near(pools.logits(place), one.logits(place))
+
+        def new(sequences: tuple[int, ...], at: int, count: int) -> list[Row]:
+            tokens = [at_random.randrange(3, 250) for _ in range(count)]
+            return [Row(token, at + i, sequences, logits=i == count - 1) for i, token in enumerate(tokens)]
+
+        for _ in range(300):
+            slot = at_random.randrange(1, 6)
+            match at_random.choice(["read", "write", "compare", "compare", "drop", "renew"]):
+                case "read" | "write" as what if lengths[slot] and lengths[slot] < 230:
+                    count = at_random.randrange(64, 90) if what == "read" else at_random.randrange(1, 4)
+                    decoded(new((slot,), lengths[slot], count))
+                    lengths[slot] += count
+                case "compare" if lengths[slot]:
+                    forks, count = FORKS[: at_random.randrange(2, 5)], at_random.randrange(1, 4)
+                    for model, fork in itertools.product(both, forks):
+                        model.copy(slot, fork)
+                    decoded([row for fork in forks for row in new((fork,), lengths[slot], count)])
+                    winner = at_random.choice(forks)
+                    lengths[slot] += count
+                    for model in both:
+                        model.copy(winner, slot, lengths[slot])
+                        for fork in forks:
+                            model.drop(fork)
+                case "drop" if lengths[slot]:
+                    start = at_random.choice([0, max(0, lengths[slot] - 2)])
+                    for model in both:
+                        model.drop(slot, start)
+                    lengths[slot] = start
+                case "renew":
+                    for sequence in (0, slot) if at_random.random() < 0.2 else (slot,):
+                        for model in both:
+                            model.drop(sequence)
+                        lengths[sequence] = 0
+                    if not lengths[0]:
+                        lengths[0] = PREFIX
+                        step = at_random.choice([PREFIX, PREFIX // 2])  # read in its own pool, and in that of all
+                        for start in range(0, PREFIX, step):
+                            decoded(new((0,), start, step))
+                    for model in both:
+                        model.copy(0, slot)
+                    lengths[slot] = PREFIX
+
+
+def test_the_pool_of_comparisons_holds_the_longest_prompt_and_the_largest_comparison(models: dict[str, Path]) -> None:
+    sizes = replace(COMPARED, cells=2048, prefill_cells=512, comparison_cells=512 + MOST_CELLS + 32)  # 1024
+    with loaded(models["llama"], sizes) as model:
+        for holder in (0, 1):  # the beginning of one task is no burden to another
+            model.decode(rows(holder, 0, PREFIX))
+            model.copy(holder, 2)
+            model.decode(rows(2, PREFIX, 512 - PREFIX))
+            model.copy(2, FORKS[0])
+            for start in range(512, 512 + MOST_CELLS, MOST_ROWS):
+                model.decode([Row(7, start + i, (FORKS[0],), logits=True) for i in range(MOST_ROWS)])
+            for sequence in (FORKS[0], 2):
+                model.drop(sequence)
 
 
 def test_a_prompt_finds_its_cells_between_those_of_others(models: dict[str, Path]) -> None:
@@ -178,7 +294,7 @@ def test_answers_go_without_flash_attention_where_prompts_have_it(models: dict[s
         return sizes.flash_attention, sizes.prefill_cells
 
     assert flash() == (False, 512)
-    assert flash(ranked=True) == (True, 512)  # comparisons are many rows over the cells of all
+    assert flash(ranked=True) == (False, 512)  # comparisons have a pool of their own
     assert flash(slots=1) == (True, 0)
     assert flash(kv_type="q8_0") == (True, 512)
     order = [(True, 0), (True, 512), (False, 512)]
