@@ -1,7 +1,8 @@
 """The JSON Lines that langextract's viewer reads: a line a document with its text and its extractions in it.
 
-To see them: `langextract.visualize("night.jsonl")`. Every value is an extraction, also those that stand nowhere; these
-have no place. A list item's fields share a `group_index`.
+`langextract.visualize("night.jsonl")` shows the first document, `langextract.io.load_annotated_documents_jsonl` gives
+them all. Every value is an extraction, also those that stand nowhere; these have no place. A list item's fields share a
+`group_index`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-from pipeline.data import Evidence, Found
+from pipeline.data import Evidence
 from pipeline.errors import UserError
 from pipeline.sinks import Export
 
@@ -86,7 +87,4 @@ def _extraction(
 
 def _alignment(text: str, evidence: Evidence) -> str:
     """langextract compares words and not their case or white space; what differs more is fuzzy to it."""
-    if evidence.found in (Found.POINTED, Found.EXACT):
-        return "match_exact"
-    same = text.casefold().split() == evidence.quote.casefold().split()
-    return "match_exact" if same else "match_fuzzy"
+    return "match_exact" if text.lower().split() == evidence.quote.lower().split() else "match_fuzzy"

@@ -112,13 +112,25 @@ def test_langextract_gets_each_value_with_its_place_in_the_text(store, save):
     assert name["group_index"] == prices[0]["group_index"] != prices[1]["group_index"]
 
 
-def test_a_value_in_other_words_than_its_quote_is_fuzzy_to_langextract(store, save):
+@pytest.mark.parametrize(
+    ("value", "quote", "found", "alignment"),
+    [
+        ("MARSH LANE", "Marsh\n Lane", "folded", "match_exact"),
+        ("Marsh-Lane", "Marsh\n Lane", "fuzzy", "match_fuzzy"),
+        ("firma", "ﬁrma", "folded", "match_fuzzy"),
+        ("Marshland", "Marsh\u00adland", "pointed", "match_fuzzy"),
+        ("¥12", "￥１２", "pointed", "match_fuzzy"),
+    ],
+)
+def test_an_alignment_is_exact_where_the_words_are_those_of_the_text_but_for_case_and_white_space(
+    value, quote, found, alignment
+):
     from pipeline.data import Evidence, Found
-    from pipeline.sinks.langextract import _alignment
+    from pipeline.sinks.langextract import _extraction
 
-    quote = "Marsh\n Lane"
-    assert _alignment("MARSH LANE", Evidence("a", quote, Found.FOLDED, 0, 11)) == "match_exact"
-    assert _alignment("Marsh-Lane", Evidence("a", quote, Found.FUZZY, 0, 11)) == "match_fuzzy"
+    said = _extraction(1, "a", value, Evidence("a", quote, Found(found), 0, len(quote)), {})
+
+    assert said["alignment_status"] == alignment
 
 
 def test_a_generated_value_has_no_place_for_langextract():
