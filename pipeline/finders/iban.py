@@ -20,8 +20,8 @@ _LENGTHS = {
     "YE": 30,
 }  # fmt: skip
 
-_START = re.compile(r"(?<![^\W_])([A-Za-z]{2})[ \u00a0-]?(?=\d{2})")
-_BLANKS = " \u00a0\u202f-"
+_START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})[ \u00a0-]?(?=\d{2})")  # an ideograph may stand before it
+_BLANKS = " \u00a0\u202f\u2009-"
 
 
 def find(text: str, settled: Settled) -> list[Span]:  # noqa: ARG001
@@ -49,7 +49,7 @@ def _read(text: str, start: int, length: int) -> tuple[str, int]:
         elif char not in _BLANKS or text[position - 1] in _BLANKS:
             break
         position += 1
-    if position < len(text) and text[position].isalnum():
+    if position < len(text) and text[position].isascii() and text[position].isalnum():
         return "", position
     return "".join(characters), position
 
