@@ -3,6 +3,8 @@
 For each labelled set and field, how many of the labelled values stand in their document by letters and digits, and how
 many the typed task could answer: as a span that the finder of the field's type accepts (its recall), as a run of whole
 lines, as whole words, as items of a list one behind the other, or as one of its choices. No model is asked.
+
+A second table gives the recall of each finder on all labelled values of its type, also those that no task asks for.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from pipeline.finders import ValueType
 from pipeline.grammars.places import MAX_CHARS, Places, Window
 from pipeline.grammars.terminals import runs_of_lines
 from pipeline.schema import Choice, List, Node, Object, Text
-from tests.quality.sets import SETS, Set, load, read
+from tests.finders import test_recall
+from tests.quality.sets import SETS, Set, load, read, test_data
 
 
 @dataclass
@@ -52,14 +55,25 @@ def reach(set: Set) -> dict[str, Reach]:
     return found
 
 
-def lines(set: Set, found: Mapping[str, Reach], *, missed: bool) -> list[str]:
+def finders(sets: Sequence[str]) -> Iterator[tuple[str, str, Reach]]:
+    """The set, the labels and the recall of a finder, over all documents."""
+    for name, type, fields, _ in test_recall.FLOORS:
+        if name in sets:
+            found = Reach(type)
+            for path, label in test_recall.labels(test_data() / "kie" / name / "gold.jsonl", fields, type):
+                text = test_recall.read(path)
+                stands = squeeze(str(label)) in squeeze(text)
+                found.count(path.name, label, stands=stands, reached=test_recall.is_found(text, label, type))
+            yield name, ", ".join(fields), found
+
+
+def lines(set: str, found: Mapping[str, Reach], *, missed: bool) -> list[str]:
     """Rows of a Markdown table, and what was missed below each."""
-    rows = {**found, "all": _total(found.values())}
     out = []
-    for name, one in rows.items():
+    for name, one in found.items():
         shares = [f"{100 * part / max(one.values, 1):.1f}" for part in (one.in_text, one.reached)]
-        out.append(f"| {set.name} | {name} | {one.way} | {one.values} | {' | '.join(shares)} |")
-        if missed and name != "all":
+        out.append(f"| {set} | {name} | {one.way} | {one.values} | {' | '.join(shares)} |")
+        if missed:
             out += [f"    {each}" for each in one.missed]
     return out
 
@@ -211,15 +225,21 @@ def _way(node: Node, part: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.quality.reach", description=__doc__.partition("\n")[0])
-    parser.add_argument("--sets", default=",".join(SETS), help="comma-separated; default: all")
+    parser.add_argument("--sets", default=",".join((*SETS, "tatqa", "xquad")), help="comma-separated; default: all")
     parser.add_argument("--missed", action="store_true", help="say which values cannot be answered")
     given = parser.parse_args()
     if "NIGHTDESK_TEST_DATA" not in os.environ:
         parser.error("set NIGHTDESK_TEST_DATA to the folder that holds kie/")
     print("| set | field | answered by | values | in the text | can be answered |")
     print("|---|---|---|---|---|---|")
-    for one in map(load, given.sets.split(",")):
-        print("\n".join(lines(one, reach(one), missed=given.missed)), flush=True)
+    sets = given.sets.split(",")
+    for one in map(load, [name for name in sets if name in SETS]):
+        found = reach(one)
+        print("\n".join(lines(one.name, found, missed=given.missed)))
+        print("\n".join(lines(one.name, {"all": _total(found.values())}, missed=False)), flush=True)
+    print("\n| set | labels | finder | values | in the text | found |\n|---|---|---|---|---|---|")
+    for name, labels, recall in finders(sets):
+        print("\n".join(lines(name, {labels: recall}, missed=given.missed)), flush=True)
 
 
 if __name__ == "__main__":
