@@ -139,7 +139,7 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
         return next((each for each in wanted if needed(each) <= room), found)
 
     usual = SLOTS
-    if flash_for_prompts and not forks:
+    if flash_for_prompts:
         few = for_prompts(header, made(FEW, lowest).sizes, FEW, demand.whole)
         usual = SLOTS if without_flash(few).flash_attention else FEW
 

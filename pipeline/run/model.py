@@ -112,9 +112,7 @@ class FileModel:
         """See Model. Raises ModelDoesNotFit; what llama.cpp says of the weights comes with the first answer."""
         here = replace(machine(), free_vram=free_vram())
         gpu = here.free_vram > 0 and settings.shape.gpu_layers != 0
-        wanted, found = tuned.applied(
-            settings.shape, self.sha256, here.cores, llama_cpp_version(), ranked=demand.ranked, gpu=gpu
-        )
+        wanted, found = tuned.applied(settings.shape, self.sha256, here.cores, llama_cpp_version(), gpu=gpu)
         offered = less(here, total_bytes(self._adapters) * wanted.replicas)
         allowed = gate(self._header)
         if allowed.recurrent:

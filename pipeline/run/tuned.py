@@ -92,11 +92,10 @@ def reset(sha256: str) -> bool:
     return there
 
 
-def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str, *, ranked: bool, gpu: bool) -> tuple[Shape, str]:
+def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str, *, gpu: bool) -> tuple[Shape, str]:
     """The shape with what was found where the job leaves it open, and what to say about that; empty: nothing.
 
-    `ranked`: whether a task of the job has alternatives compared; `gpu`: whether layers go to a GPU, where nothing was
-    measured.
+    `gpu`: whether layers go to a GPU, where nothing was measured.
     """
     tuned = load(sha256)
     if tuned is None:
@@ -107,7 +106,7 @@ def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str, *, ranked: bo
         return shape, "tuned on the CPU, so not used beside a GPU"
     taken = {name: value for name, value in tuned.chosen.items() if name not in shape.model_fields_set}
     together = {"flash_attention", "slots"}  # the one was measured with the other
-    apart = ranked or shape.kv_type != "f16" or shape.model_fields_set & together
+    apart = shape.kv_type != "f16" or shape.model_fields_set & together
     if tuned.chosen.get("flash_attention") == "prompts" and apart:
         taken = {name: value for name, value in taken.items() if name not in together}
     if not taken:

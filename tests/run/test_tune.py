@@ -136,7 +136,7 @@ def test_threads_are_kept_as_those_of_all_replicas_whatever_their_number_then_is
 
     tuned.save(replace(result, chosen={"replicas": 2, "threads": 4}, llama_cpp="1"))
     for own, threads in ((Shape(), 2), (Shape(replicas=1), 4), (Shape(replicas=1, threads=3), 3)):
-        shape, _ = tuned.applied(own, "ab" * 32, 4, "1", ranked=False, gpu=False)
+        shape, _ = tuned.applied(own, "ab" * 32, 4, "1", gpu=False)
         assert resolve(shape, HEADER, MACHINE, Demand(100, 200, 300, ranked=False)).sizes.threads == threads
 
 
@@ -151,13 +151,12 @@ def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: in
     assert any(note.startswith("Behind 1,536 shared tokens") for note in result.notes)
 
     tuned.save(replace(result, llama_cpp="1"))
-    shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=False, gpu=False)
+    shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1", gpu=False)
     assert (shape.flash_attention, shape.slots) == ("prompts", best)
-    assert tuned.applied(Shape(slots=16), "ab" * 32, 4, "1", ranked=False, gpu=False) == (Shape(slots=16), "")
-    assert tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=True, gpu=False) == (Shape(), "")
+    assert tuned.applied(Shape(slots=16), "ab" * 32, 4, "1", gpu=False) == (Shape(slots=16), "")
     for own in (Shape(flash_attention=True), Shape(kv_type="q8_0")):
-        assert tuned.applied(own, "ab" * 32, 4, "1", ranked=False, gpu=False) == (own, "")
-    shape, said = tuned.applied(Shape(), "ab" * 32, 4, "1", ranked=False, gpu=True)
+        assert tuned.applied(own, "ab" * 32, 4, "1", gpu=False) == (own, "")
+    shape, said = tuned.applied(Shape(), "ab" * 32, 4, "1", gpu=True)
     assert shape == Shape()
     assert "beside a GPU" in said
 
@@ -170,13 +169,11 @@ def test_what_cannot_leave_flash_attention_out_is_not_tried_without_and_has_the_
     assert resolve(shape, sliding, MACHINE, Demand(100, 200, 300, ranked=False)).slots == SLOTS
 
 
-def test_tasks_without_compared_values_then_have_few_slots_and_the_others_the_usual_number() -> None:
-    def slots(*, ranked: bool) -> int:
-        shape = Shape(flash_attention="prompts")
-        return resolve(shape, HEADER, MACHINE, Demand(100, 200, 300, ranked=ranked)).slots
+@pytest.mark.parametrize("ranked", [True, False])
+def test_without_flash_attention_for_answers_there_are_few_slots(ranked: bool) -> None:
+    shape = Shape(flash_attention="prompts")
 
-    assert slots(ranked=False) == FEW
-    assert slots(ranked=True) == SLOTS
+    assert resolve(shape, HEADER, MACHINE, Demand(100, 200, 300, ranked=ranked)).slots == FEW
 
 
 def test_nothing_is_tried_that_needs_more_memory_than_is_free() -> None:
@@ -218,7 +215,7 @@ def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
     file = tuned.save(replace(found(eight_slots_are_best), chosen={"slots": 8, "passive": True}, llama_cpp="1"))
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    shape, said = tuned.applied(Shape(slots=3), "ab" * 32, 4, "1", ranked=False, gpu=False)
+    shape, said = tuned.applied(Shape(slots=3), "ab" * 32, 4, "1", gpu=False)
     assert (shape.slots, shape.passive) == (3, True)
     assert "passive True" in said
     assert "slots" not in said
@@ -227,9 +224,9 @@ def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
 def test_it_is_not_used_for_another_model_other_cores_or_another_llama_cpp() -> None:
     tuned.save(replace(found(eight_slots_are_best), llama_cpp="1"))
 
-    assert tuned.applied(Shape(), "cd" * 32, 4, "1", ranked=False, gpu=False) == (Shape(), "")
+    assert tuned.applied(Shape(), "cd" * 32, 4, "1", gpu=False) == (Shape(), "")
     for cores, version in ((8, "1"), (4, "2")):
-        shape, said = tuned.applied(Shape(), "ab" * 32, cores, version, ranked=False, gpu=False)
+        shape, said = tuned.applied(Shape(), "ab" * 32, cores, version, gpu=False)
         assert shape == Shape()
         assert "not used" in said
 
