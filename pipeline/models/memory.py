@@ -80,9 +80,11 @@ def estimate(header: Header, sizes: ContextSizes) -> Memory:
         copies = 2 if sizes.flash_attention else 3  # the cells, a copy, and one in the other order
         moved = copies * int(sizes.prefill_cells * each)
         prefill = moved + _compute(header, sizes.prefill_cells, sizes.ubatch, outputs=1)
-    if sizes.comparison_cells:  # what is moved there has the room of what is moved for prompts
-        computed = _compute(header, sizes.comparison_cells, MOST_ROWS, MOST_ROWS, scores=sizes.kv_type == "f16")
-        comparison = int(sizes.comparison_cells * each) + computed + MOST_ROWS * (header.vocabulary_size or 0) * 4
+    if sizes.comparison_cells:
+        reordered = sizes.kv_type == "f16"
+        moved = (1 + reordered) * int(sizes.comparison_cells * each)  # the other copy has the room of the prompts' one
+        computed = _compute(header, sizes.comparison_cells, MOST_ROWS, MOST_ROWS, scores=reordered)
+        comparison = moved + computed + MOST_ROWS * (header.vocabulary_size or 0) * 4
     return Memory(
         header.tensor_bytes,
         int(cache),
