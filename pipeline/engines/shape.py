@@ -133,7 +133,7 @@ def resolve(shape: Shape, header: Header, machine: Machine, demand: Demand, *, m
         wider = replace(found, sizes=for_prompts(header, found.sizes, found.slots, demand.whole))
         wanted = [wider]
         if wider.sizes.prefill_cells and forks:
-            wanted.insert(0, for_comparisons(wider, demand.whole))
+            wanted.insert(0, for_comparisons(wider, demand.whole, shape.batch))
         if flash_for_prompts and (not forks or len(wanted) > 1):  # comparisons are many rows over the cells of all
             wanted.insert(0, replace(wanted[0], sizes=without_flash(wanted[0].sizes)))
         return next((each for each in wanted if needed(each) <= room), found)
@@ -174,7 +174,7 @@ def for_prompts(header: Header, sizes: Sizes, slots: int, longest: int) -> Sizes
     return replace(sizes, prefill_cells=_padded(min(longest, sizes.cells)))
 
 
-def for_comparisons(found: Resolved, longest: int) -> Resolved:
+def for_comparisons(found: Resolved, longest: int, batch: int) -> Resolved:
     """With a third pool in which the values of one answer at a time are compared, in place of room for six comparisons
     in the large one. `longest`: the most tokens of a prompt and its answer."""
     sizes = found.sizes
@@ -183,6 +183,7 @@ def for_comparisons(found: Resolved, longest: int) -> Resolved:
         sizes,
         cells=sizes.cells - found.fork_cells // PADDING * PADDING,
         max_sequences=sequences,
+        max_batch=max(batch, sequences),
         max_outputs=max(sequences, MOST_ROWS),
         comparison_cells=_padded(longest + MOST_CELLS),
     )

@@ -80,7 +80,6 @@ class Switch:
     child: bool = False
     one_pool: bool = False
     compile_ahead: bool = True
-    compared: bool = True  # whether values are compared with it
     document_first: bool = False
 
     @property
@@ -94,7 +93,7 @@ class Switch:
         wanted = Shape.model_validate(self.shape)
         shared = {s.hash: len(s.tokens) for prompt in prompts for s in prompt.segments if s.shared}
         longest = max(prompt.length + prompt.most_output for prompt in prompts)
-        demand = Demand(sum(shared.values()), longest, longest, ranked=self.compared)
+        demand = Demand(sum(shared.values()), longest, longest, ranked=True)
         resolved = resolve(wanted, check_model(model), Machine(cores=1, free_memory=8 << 30), demand)
         if self.one_pool:
             resolved = dataclasses.replace(resolved, sizes=resolved.sizes.in_one_pool)
@@ -111,11 +110,7 @@ class Switch:
         )
 
     def answers(self, model: Path, prompts: Sequence[Prompt]) -> dict[str, Completion]:
-        """What it answers; to what has nothing to compare where it does not compare.
-
-        With a prefix cache it answers twice, and the second time, from the file, counts.
-        """
-        prompts = [prompt for prompt in prompts if self.compared or prompt.constraint.source is None]
+        """What it answers. With a prefix cache it answers twice, and the second time, from the file, counts."""
         spec = self.spec(model, prompts)
         if not spec.prefix_cache:
             return _answers(spec, prompts, child=self.child)
@@ -137,12 +132,12 @@ SWITCHES = {
     "document first": Switch(document_first=True),
     "forced tokens off": Switch({"forced_tokens": False}),
     "flash attention off": Switch({"flash_attention": False}),
-    "flash attention for prompts only": Switch({"flash_attention": "prompts"}, compared=False),
+    "flash attention for prompts only": Switch({"flash_attention": "prompts"}),
     "3 slots": Switch({"slots": 3}),
     "ubatch 128": Switch({"ubatch": 128}),
-    "batch 256": Switch({"batch": 256}, compared=False),  # comparisons ask for more
+    "batch 256": Switch({"batch": 256}),
     "2 threads": Switch({"threads": 2}),
-    "no pool for prompts": Switch(one_pool=True),
+    "one pool for all": Switch(one_pool=True),
     "in a child process": Switch(child=True),
     "passive waiting": Switch({"passive": True}, child=True),
     "compile-ahead off": Switch(child=True, compile_ahead=False),
