@@ -192,7 +192,7 @@ def test_a_terminal_shows_bars_and_colours_unless_told_otherwise(place):
 
 @pytest.mark.model
 def test_a_real_night_that_is_killed_asks_each_question_once(place):
-    place.documents(6)
+    place.documents(24)
     args = ("run", "tone", "docs", "--db", "night.db", "--model", "demo", "--threads", "1")
     killed = place.start(*args, "--slots", "1")
     place.wait_for_answers(killed)
@@ -202,13 +202,13 @@ def test_a_real_night_that_is_killed_asks_each_question_once(place):
 
     result = place.call(*args)
 
-    assert 0 < len(kept) < 6
+    assert 0 < len(kept) < 24
     assert result.code == 0
-    assert f"{6 - len(kept)} done" in result.out
+    assert f"{24 - len(kept)} done" in result.out
     answers = place.sql("SELECT work, saved, run FROM _extractions")
-    assert len(answers) == 6
+    assert len(answers) == 24
     assert {work: saved for work, saved, run in answers if run == 1} == kept
-    assert place.sql("SELECT count(*) FROM tone WHERE state = 'complete'") == [(6,)]
+    assert place.sql("SELECT count(*) FROM tone WHERE state = 'complete'") == [(24,)]
 
 
 @pytest.mark.model

@@ -161,7 +161,7 @@ def test_hostile_neighbours_change_an_answer_only_where_the_model_was_nearly_und
     mixed = [
         prompt for pair in zip(asked("hostile", HOSTILE), asked("plain", RECEIPTS), strict=False) for prompt in pair
     ]
-    found = answers(Switch(compared=False), mixed)
+    found = answers(Switch(), mixed)
 
     assert found.keys() == {prompt.work_key for prompt in mixed}
     beside = {key: one for key, one in found.items() if key.startswith("plain")}
@@ -177,6 +177,6 @@ def test_a_wrong_cell_would_be_seen(judge, answered, kind):
     """With the neighbour's text in its cells, a sequence answers with gaps that no shape explains."""
     right = asked(kind, RECEIPTS)[:4]
     swapped = [dataclasses.replace(one, segments=other.segments) for one, other in itertools.pairwise(right)]
-    parted = judge.partings(right, answers(Switch(compared=kind == "compared"), swapped), answered("slow twin"))
+    parted = judge.partings(right, answers(Switch(), swapped), answered("slow twin"))
     print(*parted, sep="\n")
     assert any(not each.explained for each in parted)
