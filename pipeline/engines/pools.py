@@ -45,12 +45,12 @@ def load(path: Path, sizes: Sizes, adapters: Sequence[tuple[Path, float]] = (), 
         small = replace(sizes, cells=sizes.prefill_cells, max_sequences=RESERVED, max_outputs=RESERVED)
         prompts = Llama(path, replace(small, flash_attention=True), beside=answers)
         opened.callback(prompts.close)
-        compared = Llama(path, for_comparisons(sizes), beside=answers) if forks else None
+        compared = Llama(path, _comparing(sizes), beside=answers) if forks else None
         opened.pop_all()
     return Pools(answers, prompts, compared, least)
 
 
-def for_comparisons(sizes: Sizes) -> Sizes:
+def _comparing(sizes: Sizes) -> Sizes:
     """Of the pool in which values are compared. Quantised values need flash attention."""
     return replace(
         sizes,
@@ -77,7 +77,6 @@ class Pools:
         self._answers, self._least = answers, least
         self._prompts = SidePool(answers, prompts, spare, self._beginnings)
         self._compared = SidePool(answers, compared, spare, self._beginnings) if compared else None
-        self._compares: tuple[int, int] | None = None  # the sequence that its WORKING holds, and its length
         self.n_vocab = answers.n_vocab
         self.max_sequences = spare + (MOST_FORKS if compared else 0)
         self.cells = answers.cells + (MOST_CELLS if compared else 0)  # a comparison has its own
@@ -150,9 +149,8 @@ class Pools:
         """See Backend."""
         compared = self._compared
         if compared is not None and target >= self._first_fork:
-            if source < self._first_fork and self._compares != (wanted := (source, self._answers.length(source))):
+            if source < self._first_fork:
                 compared.take(source)
-                self._compares = wanted
             compared.small.copy(WORKING if source < self._first_fork else self._place(source), self._place(target), end)
         elif compared is not None and source >= self._first_fork:
             compared.give(self._place(source), target, end)
@@ -173,8 +171,6 @@ class Pools:
         self._prompts.forget(sequence)
         if self._compared is not None:
             self._compared.forget(sequence)
-        if self._compares is not None and self._compares[0] == sequence:
-            self._compares = None
         self._answers.drop(sequence, start)
 
     def save_sequence(self, file: Path, sequence: int, tokens: Sequence[int]) -> bool:

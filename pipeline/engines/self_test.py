@@ -128,9 +128,10 @@ def _answered(
     model.decode([Row(prompt[i], i, (slot,), logits=i == last) for slot in users for i in range(half, len(prompt))])
     ends = [number * (len(prompt) - half) - 1 for number in users]
     writers = forks or users
+    if forks:
+        ends *= len(forks)
     for fork in forks:
         model.copy(1, fork)
-    ends = ends * len(forks) or ends
     answers: list[list[int]] = [[] for _ in writers]
     reference = []
     for step in range(steps):

@@ -36,11 +36,15 @@ class SidePool:
         self.small = small
         self._large, self._spare, self._beginnings = large, spare, beginnings
         self._held = NOTHING
+        self._taken = (-1, 0)  # the sequence that WORKING was taken from, and its length then
         self._transposed = not large.sizes.flash_attention
 
     def take(self, sequence: int) -> None:
-        """Hold in WORKING what the large cache's sequence holds."""
+        """Hold in WORKING what the large cache's sequence holds; it does so where nothing has changed since."""
         large, small = self._large, self.small
+        wanted = (sequence, large.length(sequence))
+        if self._taken == wanted:
+            return
         beginning = self._beginnings.get(sequence, NOTHING)
         if large.length(beginning.source) != beginning.length:
             beginning = NOTHING
@@ -58,6 +62,7 @@ class SidePool:
             large.drop(self._spare)
             small.copy(_SPARE, WORKING)
             small.drop(_SPARE)
+        self._taken = wanted
 
     def give(self, source: int, sequence: int, end: int | None = None) -> None:
         """Let the large cache's sequence go on with what `source` holds here behind it, up to position `end`."""
@@ -69,9 +74,11 @@ class SidePool:
         large.copy(self._spare, sequence)
         large.drop(self._spare)
 
-    def forget(self, source: int) -> None:
-        """The large cache's sequence has changed: nothing begins with it as it is here."""
-        if self._held.source == source:
+    def forget(self, sequence: int) -> None:
+        """The large cache's sequence has lost positions: what is held of it here is no longer true."""
+        if self._taken[0] == sequence:
+            self._taken = (-1, 0)
+        if self._held.source == sequence:
             self.small.drop(_BEGINNING)
             self._held = NOTHING
 
