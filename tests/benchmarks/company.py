@@ -83,19 +83,19 @@ def main() -> None:
     kinds = (shared, apart, replace(apart, flash_attention=False))
     with ExitStack() as stack:
         backends = [stack.enter_context(closing(pools.load(given.model, sizes))) for sizes in kinds]
-        pools = [Pool(backend, prefix, own) for backend in backends]
+        made = [Pool(backend, prefix, own) for backend in backends]
         print("| sequences held | prompt, ms: in the pool of all | in one of its own | copied to one without flash |")
         print("|---|---|---|---|")
         for held in range(1, last + 1):
             shown = held in (1, last // 2, last)
-            _row((held,), [[pool.prompt(held) for pool in pools] for _ in range(ROUNDS if shown else 1)], shown=shown)
+            _row((held,), [[pool.prompt(held) for pool in made] for _ in range(ROUNDS if shown else 1)], shown=shown)
         print("\n| sequences held | rows of the step | ms, median: with flash attention | without |\n|---|---|---|---|")
         for held in sorted({last, last // 2, 4}, reverse=True):
             for backend in backends:
                 for sequence in range(held + 1, last + 1):
                     backend.drop(sequence)
             for rows in (rows for rows in (1, 4, 8, 16) if rows <= held):
-                _row((held, rows), [[pool.step(rows) for pool in (pools[0], pools[2])] for _ in range(ROUNDS)])
+                _row((held, rows), [[pool.step(rows) for pool in (made[0], made[2])] for _ in range(ROUNDS)])
 
 
 def _row(named: tuple[int, ...], rounds: list[list[float]], *, shown: bool = True) -> None:
