@@ -158,7 +158,7 @@ def _runner(spec: Mapping[str, object], workload: Workload, tokenizer: Tokenizer
 
 def _shape(spec: Mapping[str, object]) -> Shape:
     """Ours, and the floor's."""
-    return Shape.model_validate({name: spec[name] for name in ("threads", "slots", "flash_attention")})
+    return Shape.model_validate({name: spec[name] for name in ("threads", "slots", "flash_attention", "replicas")})
 
 
 def _floor(

@@ -10,6 +10,8 @@ from typing import Literal
 from pipeline.batching import Halt
 from pipeline.config import Shape
 from pipeline.data import Completion, Prompt, Stop
+from pipeline.engines import Engine
+from pipeline.engines.child import ChildEngine
 from pipeline.engines.shape import Resolved, resolve
 from pipeline.engines.spec import EngineSpec
 from pipeline.models import TokenizerLike
@@ -29,9 +31,7 @@ def shape_of(builders: Sequence[PromptBuilder], model: Path, wanted: Shape) -> R
 
 
 class Nightdesk:
-    """Answers questions with an engine of ours."""
-
-    caches = 1
+    """Answers questions with an engine of ours: in this process, or in as many as `wanted` has replicas."""
 
     def __init__(
         self,
@@ -48,9 +48,16 @@ class Nightdesk:
         self._meter = meter
         self._builders = [PromptBuilder(task, tokenizer) for task in workload.tasks]
         shape = shape_of(self._builders, model, wanted)
-        self._engine = EngineSpec(model, engine, "llguidance", shape).build()
+        spec = EngineSpec(model, engine, "llguidance", shape)
+        self._engine: Engine = ChildEngine(spec) if shape.replicas > 1 else spec.build()
         self._prefilled = 0
-        self.settings: dict[str, object] = {"engine": engine, "slots": shape.slots, **asdict(shape.sizes)}
+        self.caches = shape.replicas
+        self.settings: dict[str, object] = {
+            "engine": engine,
+            "slots": shape.slots,
+            "replicas": shape.replicas,
+            **asdict(shape.sizes),
+        }
 
     def answer(self, questions: Iterable[Question], over: Callable[[], bool]) -> Iterator[Answer]:
         """Answers in the order they finish; none of those in work when it is over."""
@@ -60,16 +67,18 @@ class Nightdesk:
         def prompts() -> Iterator[Prompt]:
             for question in questions:
                 prompt = self._builders[question.task].prompt(question.chunk.text, question.key)
-                prompt = replace(prompt, max_tokens=question.most)
-                asked[question.key] = (question, prompt)
+                key = f"{question.key} {len(asked)}"  # a warm-up asks each process the same
+                prompt = replace(prompt, max_tokens=question.most, work_key=key)
+                asked[key] = (question, prompt)
                 yield prompt
 
         for completion in self._engine.run(prompts(), lambda: Halt.NOW if over() else Halt.NO):
-            yield self._answer(completion, *asked.pop(completion.work_key))
+            yield self._answer(completion, *asked[completion.work_key])
 
     def tokens(self) -> tuple[int, int]:
-        """Rows evaluated since the last `answer`: for prompts, and for output (forks of pointed fields too)."""
-        return self._prefilled, self._meter.rows - self._prefilled
+        """Rows evaluated since the last `answer`: for prompts, and for output (forks of pointed fields too; those of
+        other processes are not known)."""
+        return self._prefilled, max(self._meter.rows - self._prefilled, 0)
 
     def close(self) -> None:
         """Free the model."""

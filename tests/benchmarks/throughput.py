@@ -102,6 +102,7 @@ def specs(wanted: argparse.Namespace, facts: Mapping[str, object]) -> Iterator[d
                     "threads": wanted.threads,
                     "slots": wanted.slots,
                     "flash_attention": wanted.flash_attention,
+                    "replicas": wanted.replicas,
                     "rivals_flash_attention": wanted.rivals_flash_attention if name in rivals else None,
                     "server": wanted.server if name in SERVERS else None,
                     "llama_server": str(wanted.llama_server) if wanted.llama_server and name in SERVERS else None,
@@ -244,6 +245,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="for everybody; default: physical cores")
     parser.add_argument("--slots", type=int, help="of nightdesk; the floor tries others too")
     parser.add_argument("--flash-attention", choices=("prompts",), default=True, help="of the same")
+    parser.add_argument("--replicas", type=int, default=1, help="of the same, without the floor")
     parser.add_argument(
         "--rivals-flash-attention", choices=("on", "off"), default="on", help="of all others that are started here"
     )
