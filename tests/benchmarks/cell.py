@@ -44,8 +44,8 @@ class Runner(Protocol):
         """Answers, in any order. Nothing is asked any more when it is over."""
         ...
 
-    def tokens(self) -> tuple[int | None, int]:
-        """Rows evaluated for prompts and for output since `answer` began."""
+    def tokens(self) -> tuple[int | None, int | None]:
+        """Rows evaluated for prompts and for output since `answer` began; None where they are not known."""
         ...
 
     def close(self) -> None:

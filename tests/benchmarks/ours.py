@@ -75,10 +75,10 @@ class Nightdesk:
         for completion in self._engine.run(prompts(), lambda: Halt.NOW if over() else Halt.NO):
             yield self._answer(completion, *asked[completion.work_key])
 
-    def tokens(self) -> tuple[int, int]:
+    def tokens(self) -> tuple[int, int | None]:
         """Rows evaluated since the last `answer`: for prompts, and for output (forks of pointed fields too; those of
         other processes are not known)."""
-        return self._prefilled, max(self._meter.rows - self._prefilled, 0)
+        return self._prefilled, self._meter.rows - self._prefilled if self.caches == 1 else None
 
     def close(self) -> None:
         """Free the model."""
