@@ -11,7 +11,7 @@ from pipeline.data import Completion, Prompt
 from pipeline.engines import never
 from pipeline.engines.batched import Batched
 from pipeline.engines.naive import Naive
-from pipeline.engines.serving import serve
+from pipeline.engines.serving import GivenBack, serve
 from pipeline.engines.spec import EngineSpec
 from pipeline.supervise import Channel
 
@@ -23,7 +23,8 @@ class Faulty:
 
     def __init__(self, engine: Batched | Naive) -> None:
         self._engine = engine
-        self._slow = False
+        self._slow_until = 0.0
+        self.gave_back = False
 
     @property
     def calls(self) -> int:
@@ -34,9 +35,9 @@ class Faulty:
 
     def run(self, prompts: Iterable[Prompt | None], should_stop: Callable[[], Halt] = never) -> Iterator[Completion]:
         def slow() -> Halt:
-            if self._slow:
-                self._slow = False
-                time.sleep(5)  # long enough for the others on a busy machine
+            while time.monotonic() < self._slow_until and not self.gave_back:
+                should_stop()
+                time.sleep(0.01)
             return should_stop()
 
         return self._engine.run(map(self._look, prompts), slow)
@@ -49,7 +50,8 @@ class Faulty:
             os.abort()
         if HANG in text:
             time.sleep(3600)
-        self._slow = self._slow or SLOW in text
+        if SLOW in text:
+            self._slow_until = time.monotonic() + 60
         if BUG in text:
             raise ValueError("a secret of the document")
         return prompt
@@ -57,6 +59,13 @@ class Faulty:
 
 def serve_faulty(channel: Channel, spec: EngineSpec) -> None:
     """serve(), with an engine that breaks on demand."""
-    build = EngineSpec.build
-    EngineSpec.build = lambda self: Faulty(build(self))  # type: ignore[method-assign, assignment, return-value]
+    faulty = Faulty(spec.build())
+    send = channel.send
+
+    def sent(message: object) -> None:
+        faulty.gave_back = faulty.gave_back or (isinstance(message, GivenBack) and bool(message.keys))
+        send(message)
+
+    channel.send = sent  # type: ignore[method-assign]
+    EngineSpec.build = lambda self: faulty  # type: ignore[method-assign, assignment, return-value]
     serve(channel, spec)
