@@ -51,7 +51,7 @@ class Nightdesk:
         spec = EngineSpec(model, engine, "llguidance", shape)
         self._engine: Engine = ChildEngine(spec) if shape.replicas > 1 else spec.build()
         self._prefilled = 0
-        self.caches = shape.replicas
+        self.caches = shape.replicas  # each process has its own
         self.settings: dict[str, object] = {
             "engine": engine,
             "slots": shape.slots,

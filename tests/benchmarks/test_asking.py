@@ -29,6 +29,7 @@ from tests.benchmarks.cell import warm_up
 from tests.benchmarks.floor import Floor, Replay, evaluated, fastest
 from tests.benchmarks.llama_server import LlamaServer
 from tests.benchmarks.meter import Meter
+from tests.benchmarks.ours import Nightdesk
 from tests.benchmarks.results import Answer
 from tests.benchmarks.rivals import HighLevel, NotHereError
 from tests.benchmarks.server import Server, address, prompt_evaluated
@@ -91,6 +92,25 @@ def test_rivals_get_the_same_tokens(name):
         segments = PromptBuilder(task, tokenizer).build(question.chunk.text)
         rendered = formatter(messages=workloads.messages(task, question.chunk.text)).prompt
         assert tokenizer.encode(rendered, special=True, first=True) == [t for s in segments for t in s.tokens]
+
+
+@pytest.mark.model
+def test_two_processes_answer_what_they_are_asked_and_a_warm_up_asks_each_of_them():
+    model = find_model("demo")
+    tokenizer = Tokenizer.load(model)
+    workload = workloads.load("W1", tokenizer, 2)
+    runner = Nightdesk(workload, model, tokenizer, Meter(), engine="batched", wanted=Shape(slots=2, replicas=2))
+    try:
+        warmed = [*runner.answer(warm_up(workload, runner.caches), lambda: False)]
+        answers = [*runner.answer(workload.questions, lambda: False)]
+    finally:
+        runner.close()
+    assert len(warmed) == 2 * len(workload.warm_up)
+    assert sorted(one.key for one in answers) == sorted(one.key for one in workload.questions)
+    assert all(one.text for one in answers)
+    prefilled, generated = runner.tokens()
+    assert prefilled > 0
+    assert generated is None
 
 
 @pytest.mark.parametrize("name", ["W1", "W3"])

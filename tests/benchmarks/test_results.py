@@ -153,6 +153,15 @@ def test_rounds_are_interleaved_and_the_floor_follows_what_it_replays():
     assert _backwards(["floor"]) == []
 
 
+def test_several_processes_have_no_floor_which_is_one():
+    def asked(*more: str) -> list[object]:
+        wanted = _parse(["--workload", "W1", "--only", "nightdesk", "floor", "--rounds", "1", *more])
+        return [spec["alternative"] for spec in specs(wanted, FACTS)]
+
+    assert asked() == ["nightdesk", "floor"]
+    assert asked("--replicas", "2") == ["nightdesk"]
+
+
 def test_what_was_given_up_is_said_and_has_no_floor():
     ours = cell("nightdesk", 1, "ab", 4.0, given_up=3)
     floor = cell("floor", 1, "ab", 1.0, decode_seconds=1.0)

@@ -86,7 +86,8 @@ def specs(wanted: argparse.Namespace, facts: Mapping[str, object]) -> Iterator[d
     `facts`: of the model, the code and the machine. A cell of others is another cell.
     """
     served = wanted.server or wanted.llama_server
-    names = [name for name in ALTERNATIVES if _asked(name, wanted.only) and (served or name not in SERVERS)]
+    left_out = {*(() if served else SERVERS), *(("floor",) if wanted.replicas > 1 else ())}  # the floor is one process
+    names = [name for name in ALTERNATIVES if _asked(name, wanted.only) and name not in left_out]
     rivals = [name for name in RIVALS if not (wanted.server and name in SERVERS)]
     for number in range(1, wanted.rounds + 1):
         for workload in wanted.workload:
@@ -245,7 +246,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="for everybody; default: physical cores")
     parser.add_argument("--slots", type=int, help="of nightdesk; the floor tries others too")
     parser.add_argument("--flash-attention", choices=("prompts",), default=True, help="of the same")
-    parser.add_argument("--replicas", type=int, default=1, help="of the same, without the floor")
+    parser.add_argument("--replicas", type=int, default=1, help="processes of nightdesk; several have no floor")
     parser.add_argument(
         "--rivals-flash-attention", choices=("on", "off"), default="on", help="of all others that are started here"
     )
