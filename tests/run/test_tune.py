@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.models.gguf import Header
 from pipeline.models.memory import estimate
 from pipeline.run import tune as tune_module
 from pipeline.run import tuned
-from pipeline.run.tune import ALONE, DRAFTED, RIGHT, tune
+from pipeline.run.tune import ALONE, BEHIND, DRAFTED, RIGHT, tune
 from pipeline.run.tuned import Measured, Tuned
 from tests.models.headers import THREE_BILLION
 
@@ -105,7 +106,7 @@ def test_every_setting_of_the_issue_is_tried() -> None:
         *(set(tuned.NAMES) - {"ubatch", "batch"}),
         f"ubatch, {ALONE}",
         f"batch, {ALONE}",
-        "flash_attention, slots behind a long prompt",
+        BEHIND,
         DRAFTED,
         "kv_type",
     }
@@ -148,7 +149,7 @@ def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: in
 
     result = found(measure)
     assert result.chosen == {"flash_attention": "prompts", "slots": best}
-    assert any(note.startswith("Behind 1,536 shared tokens") for note in result.notes)
+    assert [t.value for t in result.trials if t.name == BEHIND].count("True, 16") == 2  # before and after it was beaten
 
     tuned.save(replace(result, llama_cpp="1"))
     shape, _ = tuned.applied(Shape(), "ab" * 32, 4, "1", gpu=False)
@@ -164,7 +165,7 @@ def test_answers_without_flash_attention_are_tried_behind_a_long_prompt(best: in
 def test_what_cannot_leave_flash_attention_out_is_not_tried_without_and_has_the_usual_slots() -> None:
     sliding = replace(HEADER, sliding_window=1024)
 
-    assert "flash_attention, slots behind a long prompt" not in {trial.name for trial in found(header=sliding).trials}
+    assert BEHIND not in {trial.name for trial in found(header=sliding).trials}
     shape = Shape(flash_attention="prompts")
     assert resolve(shape, sliding, MACHINE, Demand(100, 200, 300, ranked=False)).slots == SLOTS
 
@@ -195,12 +196,39 @@ def test_a_busy_machine_is_noticed_and_said() -> None:
     assert found().notes == ()
 
 
-def test_speeds_that_drift_choose_nothing() -> None:
-    speeds = iter(range(100, 2000, 40))
-    result = found(lambda trial: Pace(float(next(speeds)), 50.0, 100.0))
+@pytest.mark.parametrize("step", [40, -4])
+def test_speeds_that_drift_choose_nothing(step: int) -> None:
+    speeds = itertools.count(1000, step)
+    result = found(lambda trial: Pace(float(next(speeds)), 1e6 / (1 + trial.drafted) ** 2, 100.0))
 
     assert result.chosen == {}
-    assert any("defaults stay" in note for note in result.notes)
+
+
+def test_what_is_faster_is_found_while_the_machine_drifts_and_the_drift_is_said() -> None:
+    speeds = itertools.count(100)
+
+    def measure(trial: Trial) -> Pace:
+        quick = 2.0 if trial.slots == 8 else 1.0
+        return Pace(next(speeds) * quick, 1e6 / (1 + trial.drafted) ** 2, 100.0)
+
+    result = found(measure)
+    assert result.chosen == {"slots": 8}
+    assert result.tokens > 1.8 * result.before
+    assert any("own speed moved" in note for note in result.notes)
+
+
+def test_what_is_slower_than_the_defaults_in_turn_with_them_is_not_kept() -> None:
+    asked = []
+
+    def at_first(trial: Trial) -> Pace:
+        asked.append(trial)
+        quick = 2.0 if trial.slots == 8 and len(asked) < 12 else 1.0 if trial.slots == SLOTS else 0.5
+        return Pace(100.0 * quick, 50.0 / (1 + trial.drafted), 100.0)
+
+    result = found(at_first)
+    assert "slots" in {trial.name for trial in result.trials}
+    assert result.chosen == {}
+    assert any("so the defaults stay" in note for note in result.notes)
 
 
 def test_when_the_time_is_over_the_rest_keeps_its_default() -> None:
