@@ -6,6 +6,18 @@ from pydantic import BaseModel, Field
 
 from pipeline.schema import Extractive, InOrder
 
+TOTAL = (
+    "total", "gesamt", "summe", "zu zahlen", "montant", "à payer", "importe", "a pagar", "importo", "totaal",
+    "te betalen", "razem", "suma", "do zapłaty", "итог", "к оплате", "toplam", "ödenecek", "الإجمالي", "المجموع",
+    "कुल", "合计", "总计", "合計", "総計", "합계",
+)  # fmt: skip
+DUE = (
+    "due", "pay by", "payable", "fällig", "zahlbar", "zahlungsziel", "échéance", "payer avant", "vencimiento", "vence",
+    "vencimento", "scadenza", "entro il", "vervaldatum", "uiterlijk", "termin płatności", "срок", "оплатить до", "vade",
+    "son ödeme", "الاستحقاق", "देय", "到期", "支払期限", "支払期日", "납기",
+)  # fmt: skip
+"""Words beside which the sum and the last day for the payment stand; for other languages add yours."""
+
 
 class Item(BaseModel):
     """One line of the invoice: what was sold, how much of it, and what that line costs."""
@@ -26,7 +38,7 @@ class Invoice(BaseModel):
     date: Annotated[str | None, Extractive("date")] = Field(
         max_length=30, description="day on which the invoice was issued, as printed"
     )
-    due_date: Annotated[str | None, Extractive("date")] = Field(
+    due_date: Annotated[str | None, Extractive("date", near=DUE)] = Field(
         max_length=30, description="last day for the payment, as printed; null if the invoice names no day"
     )
     supplier: Annotated[str | None, Extractive(unit="line")] = Field(
@@ -38,7 +50,7 @@ class Invoice(BaseModel):
     currency: Literal["EUR", "USD", "GBP", "BRL", "CHF", "JPY", "RUB"] | None = Field(
         description="currency of the amounts, as its ISO code"
     )
-    total: Annotated[str | None, Extractive("money")] = Field(
+    total: Annotated[str | None, Extractive("money", near=TOTAL)] = Field(
         max_length=20, description="total with tax, before payments already made, without the currency sign"
     )
     items: Annotated[list[Item], InOrder(within="row")] = Field(

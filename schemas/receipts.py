@@ -6,6 +6,13 @@ from pydantic import BaseModel, Field
 
 from pipeline.schema import Extractive
 
+TOTAL = (
+    "total", "gesamt", "summe", "zu zahlen", "montant", "à payer", "importe", "a pagar", "importo", "totaal",
+    "te betalen", "razem", "suma", "do zapłaty", "итог", "к оплате", "toplam", "ödenecek", "الإجمالي", "المجموع",
+    "कुल", "合计", "总计", "合計", "総計", "합계",
+)  # fmt: skip
+"""Words beside which the sum stands; of a receipt in another language add yours."""
+
 
 class Receipt(BaseModel):
     """One receipt. A value that the receipt does not show is null."""
@@ -19,6 +26,6 @@ class Receipt(BaseModel):
     address: Annotated[str | None, Extractive(unit="lines")] = Field(
         max_length=160, description="street and town of the shop, as printed; may run over several lines"
     )
-    total: Annotated[str | None, Extractive("money")] = Field(
+    total: Annotated[str | None, Extractive("money", near=TOTAL)] = Field(
         max_length=20, description="amount due after discounts, with tax, without the currency sign"
     )

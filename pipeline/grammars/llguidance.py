@@ -195,7 +195,8 @@ class Cursor:
         else:
             behind = self._forced_behind(values[0])
             paths = tuple(self._closed(value, behind, ends) for value in values)
-        null = tuple(self._tokenizer.tokenize_bytes(held + b"null")) if nullable else ()
+        nothing = held + b"null"
+        null = tuple(self._tokenizer.tokenize_bytes(nothing)) if nullable and self._allows(nothing) else ()
         return Candidates(paths, null, *_COMPARED.get(found.lines or found.type, _SPANS), ends=ends)
 
     def _allows(self, text: bytes) -> bool:

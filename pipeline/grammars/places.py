@@ -13,7 +13,7 @@ from operator import itemgetter
 from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
-from pipeline.schema import Text, ValueType, fold
+from pipeline.schema import Extractive, Text, ValueType, fold
 
 Window = tuple[int, int]
 
@@ -35,7 +35,8 @@ class Places:
         self.text = self._folded.text
         self.all: Window = (0, len(self.text))
         self._spans: dict[ValueType, list[Window]] = {}
-        self._values: dict[tuple[ValueType, Window, int], list[str]] = {}
+        self._beside: dict[tuple[Extractive, int], list[Window]] = {}
+        self._values: dict[tuple[Extractive, Window, int], list[str]] = {}
         self._marks: dict[ValueType, tuple[set[int], set[int]]] = {}
 
     @cached_property
@@ -112,6 +113,20 @@ class Places:
             self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 
+    def beside(self, extractive: Extractive, limit: int) -> list[Window]:
+        """The spans of its type on a line with a word that it is near, or on the next line where that has none."""
+        if (extractive, limit) not in self._beside:
+            words = [fold(word).text.strip().casefold() for word in extractive.near]
+            spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
+            found: set[Window] = set()
+            for number, (start, end) in enumerate(self.lines):
+                line = self.text[start:end].casefold()
+                if any(word in line for word in words):
+                    on = ([span for span in spans if low <= span[0] < high] for low, high in self.lines[number:][:2])
+                    found.update(next(filter(None, on), []))
+            self._beside[extractive, limit] = sorted(found)
+        return self._beside[extractive, limit]
+
     def words_in(self, window: Window) -> list[str]:
         """The units that lie wholly in the window."""
         first = bisect_left(self.words, window[0], key=itemgetter(0))
@@ -122,9 +137,9 @@ class Places:
         """The typed values in the window, without repeats, in the order of the text."""
         if node.extractive is None or node.extractive.type == "text":
             return []
-        key = (node.extractive.type, window, limit)
+        key = (node.extractive, window, limit)
         if key not in self._values:
-            spans = self.spans(node.extractive.type)
+            spans = self.beside(node.extractive, limit) or self.spans(node.extractive.type)
             first = bisect_left(spans, window[0], key=itemgetter(0))
             last = bisect_right(spans, window[1], key=itemgetter(0))
             inside = [(start, end) for start, end in spans[first:last] if end <= window[1] and end - start <= limit]

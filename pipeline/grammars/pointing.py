@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
 from pipeline.grammars.terminals import Alternatives, Terminals, inner, literal, quoted
-from pipeline.grammars.windows import holds, item_end, next_windows, pieces, possible
+from pipeline.grammars.windows import holds, item_end, next_windows, pieces, possible, stands_beside
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, any_extractive
 from pipeline.schema.canonical import write
 
@@ -166,6 +166,7 @@ class _Writer:
         match node:
             case Text():
                 name = self.terminals.value(node, path, window)
+                nullable = nullable and not stands_beside(self.places, node, window)
             case Object():
                 windows = [one for one in pieces(self.places, node.within, window) if holds(self.places, node, one)]
                 ways = [self._object(node, path, one) for one in windows or [window]]

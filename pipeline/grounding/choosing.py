@@ -1,4 +1,5 @@
-"""Which of several places is a value's: a scalar's first, and for the parts of a list item those near each other.
+"""Which of several places is a value's: a scalar's first, or the first beside a word that its field is `near`, and for
+the parts of a list item those near each other.
 
 It chooses among the places that were found, by where they stand; it looks for no others.
 """
@@ -10,13 +11,15 @@ from collections.abc import Collection, Sequence
 
 from pipeline.grounding.folding import Place
 from pipeline.grounding.leaves import Leaf, nodes_of
-from pipeline.schema import List, Object
+from pipeline.schema import List, Object, Text
 
 _LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
+_BEFORE = 400  # characters in which the line before is looked for
 
 
 def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
-    """Give each leaf its place: a scalar its first, the parts of a list item near each other, no place twice."""
+    """Give each leaf its place: a scalar its first, or the first beside a word that its field is near; the parts of a
+    list item near each other, no place twice."""
     in_order = {path for path, node in nodes_of(schema, "") if isinstance(node, List) and node.in_order}
     used: dict[str, set[Place]] = {}
     reached: dict[str, tuple[int, int]] = {}  # by list: where the last item's anchor began, where the item ended
@@ -25,7 +28,7 @@ def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
         if leaf.item:
             items.setdefault(leaf.item, []).append(leaf)
         elif leaf.places:
-            leaf.place = leaf.places[0]
+            leaf.place = _beside(leaf, text) or leaf.places[0]
     for item, members in items.items():
         parts = [part for part in members if part.places]
         if not parts:
@@ -41,6 +44,27 @@ def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
                 part.place = _nearest(part.places, anchor.place, taken, text)
         taken.update(part.place for part in parts if part.place)
         reached[which] = (anchor.place[0], max(part.place[1] for part in parts if part.place))
+
+
+def _beside(leaf: Leaf, text: str) -> Place | None:
+    """The first place on a line with a word that the field is near, else the first on the line behind such a one."""
+    if not isinstance(leaf.node, Text) or leaf.node.extractive is None or not leaf.node.extractive.near:
+        return None
+    words = [word.casefold() for word in leaf.node.extractive.near]
+    behind = None
+    for place in leaf.places:
+        start = text.rfind("\n", 0, place[0]) + 1
+        end = text.find("\n", place[1])
+        if _says(text[start : end if end >= 0 else None], words):
+            return place
+        before = text[max(0, start - _BEFORE) : start].rstrip()
+        if behind is None and _says(before[before.rfind("\n") + 1 :], words):
+            behind = place
+    return behind
+
+
+def _says(line: str, words: Sequence[str]) -> bool:
+    return any(word in line.casefold() for word in words)
 
 
 def _unnumbered(path: str) -> str:

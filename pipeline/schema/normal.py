@@ -41,7 +41,7 @@ _NUMBER = {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _LIST = {"type", "items", "minItems", "maxItems"}
 _OBJECT = {"type", "properties", "required", "additionalProperties"}
 _CHOICE = {"type", "enum", "const"}
-_ON_TEXT = {"type", "extractive", "unit", "summary"}
+_ON_TEXT = {"type", "extractive", "unit", "near", "summary"}
 _ON_LIST = {"in_order", "within"}
 _ON_OBJECT = {"within"}
 _ON_FIELD = {"merge"}
@@ -211,6 +211,9 @@ class _Reader:
         summary = _flag(noted, "summary", at)
         if not extractive and "unit" in noted:
             raise _refuse(at, "`unit` stands on a field that is not extractive")
+        near = _words(noted, "near", at)
+        if near and not (extractive and value_type != "text" and unit == "word"):
+            raise _refuse(at, "`near` stands on a field that does not point at spans of a type", "Give it a `type`.")
         if extractive and summary:
             raise _refuse(at, "`summary` and `extractive` exclude each other")
         if extractive and (pattern is not None or format_ is not None or (low or 0) > 1):
@@ -226,7 +229,7 @@ class _Reader:
             pattern,
             format_,
             value_type,  # type: ignore[arg-type]
-            Extractive(value_type, unit) if extractive else None,  # type: ignore[arg-type]
+            Extractive(value_type, unit, near) if extractive else None,  # type: ignore[arg-type]
             summary,
         )
         try:
@@ -365,6 +368,13 @@ def _one_of(noted: Json, key: str, known: tuple[str, ...], at: str) -> str | Non
     if value not in known:
         raise _refuse(at, f"`{ANNOTATION}` key `{key}` is {value!r}", f"Known: {', '.join(known)}.")
     return str(value)
+
+
+def _words(noted: Json, key: str, at: str) -> tuple[str, ...]:
+    value = noted.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
+        raise _refuse(at, f"`{ANNOTATION}` key `{key}` is not a list of words")
+    return tuple(value)
 
 
 def _flag(noted: Json, key: str, at: str, *, default: bool = False) -> bool:

@@ -286,6 +286,22 @@ def test_the_parts_of_an_item_stand_near_each_other_and_items_behind_each_other(
     assert ground_rows(rows, in_order) == [{1}, {2}, {3}, {4}]
 
 
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("Tea 9.00\nTOTAL 9.00\nCash 9.00", 15),
+        ("Tea 9.00\nTotal\n\n9.00 EUR", 16),
+        ("Tea 9.00\nTotal below\n9.00\n9.00 in total", 26),
+        ("Tea 9.00\nCash 9.00", 4),
+    ],
+)
+def test_a_value_that_is_near_a_word_stands_there(text: str, start: int) -> None:
+    node = Text(type="money", extractive=Extractive("money", near=("total",)))
+    found = ground_one("9.00", text, node)
+    assert found.start == start
+    assert found.occurrences == text.count("9.00")
+
+
 def test_equal_items_take_different_places() -> None:
     assert ground_rows([("2", "milk", "1.00"), ("2", "milk", "1.00")]) == [{2}, {4}]
 

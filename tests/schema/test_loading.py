@@ -37,7 +37,7 @@ PYTHON = dedent(
 
     class Item(BaseModel):
         name: Annotated[str, Extractive(unit="line")]
-        price: Annotated[str | None, Extractive("money")] = None
+        price: Annotated[str | None, Extractive("money", near=("cost", "Preis"))] = None
         unit: Unit | None
 
     class Invoice(BaseModel):
@@ -77,7 +77,7 @@ def test_a_pydantic_file_becomes_the_normal_form(tmp_path):
         ("block", True),
     ]
     assert inner["name"].node == Text(extractive=Extractive(unit="line"))
-    assert inner["price"].node == Text(type="money", extractive=Extractive("money"))
+    assert inner["price"].node == Text(type="money", extractive=Extractive("money", near=("cost", "Preis")))
     assert inner["price"].nullable
     assert inner["unit"].node == Choice(("piece", "hour"))
     assert not list(tmp_path.glob("__pycache__"))
@@ -210,6 +210,14 @@ REFUSED = [
     (_with({**POINTED, "x-nightdesk": {"extractive": True, "within": "line"}}), "within", "/properties/a"),
     (_with({"type": "string", "pattern": "a", "x-nightdesk": {"extractive": True}}), "pattern", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"extractive": True, "summary": True}}), "summary", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"extractive": True, "near": ["total"]}}), "near", "/properties/a"),
+    (
+        _with({"type": "string", "x-nightdesk": {"unit": "line", "type": "date", "near": ["a"]}}),
+        "near",
+        "/properties/a",
+    ),
+    (_with({"type": "string", "x-nightdesk": {"type": "money", "near": "total"}}), "near", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"type": "money", "near": [" "]}}), "near", "/properties/a"),
 ]
 
 
