@@ -53,7 +53,8 @@ class Extractive(_Annotation):
     near: tuple[str, ...] = ()
 
     def _says(self) -> dict[str, object]:
-        near = {"near": [*self.near]} if self.near else {}
+        words = self.near if isinstance(self.near, str) else [*self.near]  # a text alone is refused where it is read
+        near = {"near": words} if self.near else {}
         return {"extractive": True, "type": self.type, "unit": self.unit, **near}
 
 

@@ -127,6 +127,12 @@ def test_a_schema_that_fails_names_its_line_and_the_next_step_also_under_a_relat
         ),
         ("s.py", "from pydantic import BaseModel\nclass A(BaseModel):\n  a: dict[str, int]\n", "additionalProperties"),
         ("s.py", "from pydantic import BaseModel\nclass A(BaseModel):\n  a: int | str\n", "anyOf"),
+        (
+            "s.py",
+            "from typing import Annotated\nfrom pydantic import BaseModel\nfrom pipeline.schema import Extractive\n"
+            "class A(BaseModel):\n  a: Annotated[str, Extractive('money', near='total')]\n",
+            "not a list of words",
+        ),
         ("s.json", "{\n\n x", "s.json:3"),
         ("s.json", '{"a": 1, "a": 2}', "twice"),
         ("s.json", "[]", "JSON object"),
