@@ -115,6 +115,8 @@ class Places:
 
     def beside(self, extractive: Extractive, limit: int) -> list[Window]:
         """The spans of its type on a line with a word that it is near, or on the next line where that has none."""
+        if not extractive.near:
+            return []
         if (extractive, limit) not in self._beside:
             words = [fold(word).text.strip().casefold() for word in extractive.near]
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]

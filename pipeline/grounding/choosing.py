@@ -7,6 +7,7 @@ It chooses among the places that were found, by where they stand; it looks for n
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
 from pipeline.grounding.folding import Place
@@ -14,7 +15,6 @@ from pipeline.grounding.leaves import Leaf, nodes_of
 from pipeline.schema import List, Object, Text
 
 _LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
-_BEFORE = 400  # characters in which the line before is looked for
 
 
 def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
@@ -51,20 +51,21 @@ def _beside(leaf: Leaf, text: str) -> Place | None:
     if not isinstance(leaf.node, Text) or leaf.node.extractive is None or not leaf.node.extractive.near:
         return None
     words = [word.casefold() for word in leaf.node.extractive.near]
-    behind = None
-    for place in leaf.places:
-        start = text.rfind("\n", 0, place[0]) + 1
-        end = text.find("\n", place[1])
-        if _says(text[start : end if end >= 0 else None], words):
-            return place
-        before = text[max(0, start - _BEFORE) : start].rstrip()
-        if behind is None and _says(before[before.rfind("\n") + 1 :], words):
-            behind = place
-    return behind
-
-
-def _says(line: str, words: Sequence[str]) -> bool:
-    return any(word in line.casefold() for word in words)
+    starts: list[int] = []
+    on: list[bool] = []  # whether the line has one of the words
+    behind: list[bool] = []  # whether the line before, which holds something, has one
+    at, before = 0, False
+    for line in text.split("\n"):
+        folded = line.casefold()
+        starts.append(at)
+        on.append(any(word in folded for word in words))
+        behind.append(before)
+        at += len(line) + 1
+        before = on[-1] if line.strip() else before
+    lines = [(bisect_right(starts, start) - 1, bisect_right(starts, end)) for start, end in leaf.places]
+    there = [place for place, (first, last) in zip(leaf.places, lines, strict=True) if any(on[first:last])]
+    below = [place for place, (first, _) in zip(leaf.places, lines, strict=True) if behind[first]]
+    return next(iter([*there, *below]), None)
 
 
 def _unnumbered(path: str) -> str:
