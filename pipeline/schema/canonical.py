@@ -11,9 +11,7 @@ def write(node: Node) -> dict[str, object]:
         case Text():
             noted: dict[str, object] = {}
             if node.extractive is not None:
-                noted = {"extractive": True, "type": node.extractive.type, "unit": node.extractive.unit}
-                if node.extractive.near:
-                    noted["near"] = [*node.extractive.near]
+                noted = node.extractive.says()
             elif node.type != "text":
                 noted = {"extractive": False, "type": node.type}
             if node.summary:

@@ -28,10 +28,11 @@ class _Annotation:
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
         schema: dict[str, Any] = dict(handler(core_schema))
-        schema[ANNOTATION] = {**schema.get(ANNOTATION, {}), **self._says()}
+        schema[ANNOTATION] = {**schema.get(ANNOTATION, {}), **self.says()}
         return schema
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """Its keys of `x-nightdesk`."""
         raise NotImplementedError
 
 
@@ -52,7 +53,8 @@ class Extractive(_Annotation):
     unit: Unit = "word"
     near: tuple[str, ...] = ()
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         words = self.near if isinstance(self.near, str) else [*self.near]  # a text alone is refused where it is read
         near = {"near": words} if self.near else {}
         return {"extractive": True, "type": self.type, "unit": self.unit, **near}
@@ -64,7 +66,8 @@ class Typed(_Annotation):
 
     type: ValueType
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         return {"extractive": False, "type": self.type}
 
 
@@ -72,7 +75,8 @@ class Typed(_Annotation):
 class Summary(_Annotation):
     """Marks a string field as free words about the document, not from it."""
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         return {"summary": True}
 
 
@@ -86,7 +90,8 @@ class InOrder(_Annotation):
 
     within: Within | None = None
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         return {"in_order": True, **({"within": self.within} if self.within else {})}
 
 
@@ -100,7 +105,8 @@ class HeldTo(_Annotation):
 
     within: Within
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         return {"within": self.within}
 
 
@@ -110,7 +116,8 @@ class MergeBy(_Annotation):
 
     rule: Merge
 
-    def _says(self) -> dict[str, object]:
+    def says(self) -> dict[str, object]:
+        """See _Annotation."""
         return {"merge": self.rule}
 
 
