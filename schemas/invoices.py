@@ -7,16 +7,18 @@ from pydantic import BaseModel, Field
 from pipeline.schema import Extractive, InOrder
 
 TOTAL = (
-    "total", "gesamt", "summe", "zu zahlen", "montant", "à payer", "importe", "a pagar", "importo", "totaal",
-    "te betalen", "razem", "suma", "do zapłaty", "итог", "к оплате", "toplam", "ödenecek", "الإجمالي", "المجموع",
-    "कुल", "合计", "总计", "合計", "総計", "합계",
+    "grand total", "total due", "total payable", "gesamtbetrag", "rechnungsbetrag", "endbetrag", "zu zahlen",
+    "total ttc", "à payer", "a pagar", "da pagare", "te betalen", "do zapłaty", "к оплате", "genel toplam", "ödenecek",
+    "شامل الضريبة", "देय", "税込", "應付", "应付",
+    "total", "gesamt", "summe", "montant", "importe", "importo", "totaal", "razem", "suma", "итог", "toplam",
+    "الإجمالي", "المجموع", "कुल", "合计", "总计", "合計", "総計", "합계", "amount due", "balance due",
 )  # fmt: skip
 DUE = (
     "due", "pay by", "payable", "fällig", "zahlbar", "zahlungsziel", "échéance", "payer avant", "vencimiento", "vence",
     "vencimento", "scadenza", "entro il", "vervaldatum", "uiterlijk", "termin płatności", "срок", "оплатить до", "vade",
     "son ödeme", "الاستحقاق", "देय", "到期", "支払期限", "支払期日", "납기",
 )  # fmt: skip
-"""Words beside which the sum and the last day for the payment stand; for other languages add yours."""
+"""Words beside which the sum and the last day for the payment stand, the surest first; add your language's."""
 
 
 class Item(BaseModel):

@@ -7,11 +7,13 @@ from pydantic import BaseModel, Field
 from pipeline.schema import Extractive
 
 TOTAL = (
-    "total", "gesamt", "summe", "zu zahlen", "montant", "à payer", "importe", "a pagar", "importo", "totaal",
-    "te betalen", "razem", "suma", "do zapłaty", "итог", "к оплате", "toplam", "ödenecek", "الإجمالي", "المجموع",
-    "कुल", "合计", "总计", "合計", "総計", "합계",
+    "grand total", "total due", "total payable", "gesamtbetrag", "rechnungsbetrag", "endbetrag", "zu zahlen",
+    "total ttc", "à payer", "a pagar", "da pagare", "te betalen", "do zapłaty", "к оплате", "genel toplam", "ödenecek",
+    "شامل الضريبة", "देय", "税込", "應付", "应付", "amount due", "balance due",
+    "total", "gesamt", "summe", "montant", "importe", "importo", "totaal", "razem", "suma", "итог", "toplam",
+    "الإجمالي", "المجموع", "कुल", "合计", "总计", "合計", "総計", "합계",
 )  # fmt: skip
-"""Words beside which the sum stands; of a receipt in another language add yours."""
+"""Words beside which the sum stands, the surest first; of a receipt in another language add yours."""
 
 
 class Receipt(BaseModel):

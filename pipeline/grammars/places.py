@@ -13,7 +13,7 @@ from operator import itemgetter
 from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
-from pipeline.schema import Extractive, Text, ValueType, fold
+from pipeline.schema import Extractive, Text, ValueType, as_label, fold
 
 Window = tuple[int, int]
 
@@ -35,7 +35,7 @@ class Places:
         self.text = self._folded.text
         self.all: Window = (0, len(self.text))
         self._spans: dict[ValueType, list[Window]] = {}
-        self._beside: dict[tuple[Extractive, int], list[Window]] = {}
+        self._beside: dict[tuple[Extractive, int], list[list[Window]]] = {}
         self._values: dict[tuple[Extractive, Window, int], list[str]] = {}
         self._marks: dict[ValueType, tuple[set[int], set[int]]] = {}
 
@@ -113,20 +113,19 @@ class Places:
             self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 
-    def beside(self, extractive: Extractive, limit: int) -> list[Window]:
-        """The spans of its type on a line with a word that it is near, or on the next line where that has none."""
+    def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
+        """For each word that it is near, the first preferred, the spans of its type on a line with that word, or on
+        the next line where that has none. Words beside which nothing stands are left out."""
         if not extractive.near:
             return []
         if (extractive, limit) not in self._beside:
-            words = [fold(word).text.strip().casefold() for word in extractive.near]
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
-            found: set[Window] = set()
-            for number, (start, end) in enumerate(self.lines):
-                line = self.text[start:end].casefold()
-                if any(word in line for word in words):
-                    on = ([span for span in spans if low <= span[0] < high] for low, high in self.lines[number:][:2])
-                    found.update(next(filter(None, on), []))
-            self._beside[extractive, limit] = sorted(found)
+            on = [_beginning(spans, line) for line in self.lines] + [[]]
+            lines = [as_label(self.text[start:end]) for start, end in self.lines]
+            words = [fold(word).text.strip().casefold() for word in extractive.near]
+            having = ([number for number, line in enumerate(lines) if word in line] for word in words)
+            groups = [{span for number in numbers for span in on[number] or on[number + 1]} for numbers in having]
+            self._beside[extractive, limit] = [sorted(group) for group in groups if group]
         return self._beside[extractive, limit]
 
     def words_in(self, window: Window) -> list[str]:
@@ -141,11 +140,13 @@ class Places:
             return []
         key = (node.extractive, window, limit)
         if key not in self._values:
-            spans = self.beside(node.extractive, limit) or self.spans(node.extractive.type)
-            first = bisect_left(spans, window[0], key=itemgetter(0))
-            last = bisect_right(spans, window[1], key=itemgetter(0))
-            inside = [(start, end) for start, end in spans[first:last] if end <= window[1] and end - start <= limit]
-            self._values[key] = list(dict.fromkeys(self.text[start:end] for start, end in inside))
+            groups = self.beside(node.extractive, limit) or [self.spans(node.extractive.type)]
+            inside = (
+                [(start, end) for start, end in _beginning(group, window) if end <= window[1] and end - start <= limit]
+                for group in groups
+            )
+            found = next(filter(None, inside), [])
+            self._values[key] = list(dict.fromkeys(self.text[start:end] for start, end in found))
         return self._values[key]
 
     def end_of(self, node: Text, value: str, window: Window) -> int | None:
@@ -177,3 +178,8 @@ class Places:
             places = [*self.words, *self.spans(value_type)]
             self._marks[value_type] = {start for start, _ in places}, {end for _, end in places}
         return self._marks[value_type]
+
+
+def _beginning(spans: list[Window], window: Window) -> list[Window]:
+    """Those of the sorted `spans` that begin in the window."""
+    return spans[bisect_left(spans, window[0], key=itemgetter(0)) : bisect_left(spans, window[1], key=itemgetter(0))]

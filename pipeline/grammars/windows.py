@@ -41,8 +41,8 @@ def stands_beside(places: Places, node: Text, window: Window) -> bool:
     """Whether the window holds a span beside a word that the field is near: then the document says the value."""
     if node.extractive is None:
         return False
-    beside = places.beside(node.extractive, node.max_length or MAX_CHARS)
-    return any(window[0] <= start and end <= window[1] for start, end in beside)
+    groups = places.beside(node.extractive, node.max_length or MAX_CHARS)
+    return any(window[0] <= start and end <= window[1] for group in groups for start, end in group)
 
 
 def holds(places: Places, node: Object, window: Window) -> bool:

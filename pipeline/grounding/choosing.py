@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from pipeline.grounding.folding import Place
 from pipeline.grounding.leaves import Leaf, nodes_of
-from pipeline.schema import List, Object, Text
+from pipeline.schema import List, Object, Text, as_label
 
 _LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
 
@@ -47,25 +47,28 @@ def choose(leaves: Sequence[Leaf], schema: Object, text: str) -> None:
 
 
 def _beside(leaf: Leaf, text: str) -> Place | None:
-    """The first place on a line with a word that the field is near, else the first on the line behind such a one."""
+    """The first place on a line with the first of the words that the field is near which has one there or, failing
+    that, on the line behind."""
     if not isinstance(leaf.node, Text) or leaf.node.extractive is None or not leaf.node.extractive.near:
         return None
-    words = [word.casefold() for word in leaf.node.extractive.near]
     starts: list[int] = []
-    on: list[bool] = []  # whether the line has one of the words
-    behind: list[bool] = []  # whether the line before, which holds something, has one
-    at, before = 0, False
+    lines: list[str] = []
+    before: list[str] = []  # the last line before each that holds something
+    at, last = 0, ""
     for line in text.split("\n"):
-        folded = line.casefold()
         starts.append(at)
-        on.append(any(word in folded for word in words))
-        behind.append(before)
+        lines.append(as_label(line))
+        before.append(last)
         at += len(line) + 1
-        before = on[-1] if line.strip() else before
-    lines = [(bisect_right(starts, start) - 1, bisect_right(starts, end)) for start, end in leaf.places]
-    there = [place for place, (first, last) in zip(leaf.places, lines, strict=True) if any(on[first:last])]
-    below = [place for place, (first, _) in zip(leaf.places, lines, strict=True) if behind[first]]
-    return next(iter([*there, *below]), None)
+        last = lines[-1] if line.strip() else last
+    on = [(bisect_right(starts, start) - 1, bisect_right(starts, end)) for start, end in leaf.places]
+    for word in (word.casefold() for word in leaf.node.extractive.near):
+        there = [any(word in line for line in lines[first:last]) for first, last in on]
+        below = [word in before[first] for first, _ in on]
+        for places in (there, below):
+            if any(places):
+                return leaf.places[places.index(True)]
+    return None
 
 
 def _unnumbered(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pipeline.schema.answers import check_example, parse, render
 from pipeline.schema.closing import Closed, close, shortest_answer
-from pipeline.schema.folding import Folded, fold
+from pipeline.schema.folding import Folded, as_label, fold
 from pipeline.schema.loading import TaskSchema
 from pipeline.schema.nodes import (
     ANNOTATION,
@@ -62,6 +62,7 @@ __all__ = [
     "ValueType",
     "Within",
     "any_extractive",
+    "as_label",
     "check_example",
     "close",
     "fold",

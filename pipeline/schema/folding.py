@@ -7,6 +7,7 @@ vanish.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ _SOFT_HYPHEN = "\u00ad"
 _HYPHENS = "-\u2010" + _SOFT_HYPHEN
 _KEPT_FORMATS = "\u200c\u200d"  # joiners change how Persian, Indic scripts and emoji read
 _PRESENTATION = ((0xFB00, 0xFDFF), (0xFE70, 0xFEFC))
+
+_LETTERSPACED = re.compile(r"(?<!\S)(?:\S\s+){2,}\S(?!\S)|(?<!\S)[\u2e80-\u9fff]\s+[\u2e80-\u9fff](?!\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ def fold(text: str) -> Folded:
     if out and out[-1] == " ":
         del out[-1], starts[-1], ends[-1]
     return Folded("".join(out), tuple(starts), tuple(ends))
+
+
+def as_label(line: str) -> str:
+    """The line as it is searched for the words that a field is near: without case, words printed with a space between
+    their letters ("S U M M E", two characters of Chinese or Japanese) joined. Folds nothing else."""
+    return _LETTERSPACED.sub(lambda match: "".join(match.group().split()), line).casefold()
 
 
 def _seen(text: str) -> list[tuple[str, int]]:

@@ -44,9 +44,9 @@ class Extractive(_Annotation):
     `type` narrows what may be pointed at; `unit="line"` holds the value to lines, and so
     does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address). A run may
     leave out a label before it ("Supplier: "), what stands apart, and brackets at its end.
-    `near=("total", "amount due")` narrows a typed field to the spans beside one of these words: on its line, or, where
-    that has none, on the next one. Where there is such a span, the value is not null; where none is, all of the type
-    can be pointed at.
+    `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any: on
+    its line, or, where that has none, on the next one. Where there is such a span, the value is not null; where none
+    is, all of the type can be pointed at.
     """
 
     type: ValueType = "text"

@@ -80,20 +80,29 @@ TILL = "TEA 2.00\nSUB-TOTAL 7.00\nGesamt\n8.40\nCASH 10.00\n合計金額 8.40"
     [
         (["total"], ["7.00"]),
         (["gesamt"], ["8.40"]),
-        (["CASH", "Sub-Total"], ["7.00", "10.00"]),
+        (["CASH", "Sub-Total"], ["10.00"]),
+        (["change", "Sub-Total", "CASH"], ["7.00"]),
         (["合計"], ["8.40"]),
         (["total", "change"], ["7.00"]),
         (["change"], ["2.00", "7.00", "8.40", "10.00"]),
         ([], ["2.00", "7.00", "8.40", "10.00"]),
     ],
 )
-def test_a_typed_value_stands_beside_the_words_it_is_near_or_on_the_next_line_and_anywhere_where_none_is(near, values):
+def test_a_typed_value_stands_beside_the_first_of_its_words_that_has_one_and_anywhere_where_none_has(near, values):
     pointed = schema(type="money", **({"near": near} if near else {}))
 
     found = [value for value in ("2.00", "7.00", "8.40", "10.00") if accepts(pointed, TILL, answer(value))]
     assert found == values
     assert accepts(pointed, TILL, answer(None)) == (len(values) == 4)  # null where nothing stands beside the words
     assert not accepts(pointed, TILL, answer("TEA"))
+
+
+@pytest.mark.parametrize("printed", ["S U M M E   EUR  8.40", "s u m m e 8.40", "Summe:\n8.40", "\tS\tU\tM\tM\tE 8.40"])
+def test_a_word_that_is_printed_with_its_letters_apart_is_found(printed):
+    pointed = schema(type="money", near=["summe"])
+
+    assert accepts(pointed, f"Tee 2.00\n{printed}\nBar 10.00", answer("8.40"))
+    assert not accepts(pointed, f"Tee 2.00\n{printed}\nBar 10.00", answer("10.00"))
 
 
 def test_a_span_that_is_too_long_stands_beside_nothing():
@@ -104,11 +113,12 @@ def test_a_span_that_is_too_long_stands_beside_nothing():
 
 
 def test_items_of_a_list_are_near_their_words_in_their_own_rows():
-    item = {"type": "object", "properties": {"v": field(type="money", near=["net"])}, "required": ["v"]}
+    item = {"type": "object", "properties": {"v": field(type="money", near=["net", "gross"])}, "required": ["v"]}
     listed = schema_of({"type": "array", "items": item, "x-nightdesk": {"in_order": True, "within": "line"}})
 
     assert accepts(listed, "Tea net 2.00 gross 2.40\nMilk 1.00\nRum net 8.00", answer([{"v": "2.00"}, {"v": "8.00"}]))
     assert not accepts(listed, "Tea net 2.00\nMilk 1.00", answer([{"v": "2.00"}, {"v": "1.00"}]))
+    assert accepts(listed, "Tea net 2.00\nMilk gross 1.00", answer([{"v": "2.00"}, {"v": "1.00"}]))
 
 
 def test_a_value_is_no_longer_than_the_schema_says():

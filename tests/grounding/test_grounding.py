@@ -293,10 +293,12 @@ def test_the_parts_of_an_item_stand_near_each_other_and_items_behind_each_other(
         ("Tea 9.00\nTotal\n\n9.00 EUR", 16),
         ("Tea 9.00\nTotal below\n9.00\n9.00 in total", 26),
         ("Tea 9.00\nCash 9.00", 4),
+        ("Total 9.00\nTotal due\n9.00\nCash 9.00", 21),
+        ("Tea 9.00\nT O T A L   9.00\nCash 9.00", 21),
     ],
 )
-def test_a_value_that_is_near_a_word_stands_there(text: str, start: int) -> None:
-    node = Text(type="money", extractive=Extractive("money", near=("total",)))
+def test_a_value_that_is_near_words_stands_beside_the_first_that_has_it(text: str, start: int) -> None:
+    node = Text(type="money", extractive=Extractive("money", near=("total due", "total")))
     found = ground_one("9.00", text, node)
     assert found.start == start
     assert found.occurrences == text.count("9.00")

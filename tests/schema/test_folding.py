@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.schema import fold
+from pipeline.schema import as_label, fold
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from(" \n-\u00adé\u0301ﬁ\u200bab\r\t가")), max_size=60)
 
@@ -55,3 +55,19 @@ def test_every_folded_character_comes_from_its_place_in_the_text(text):
     for char, start, end in zip(folded.text, folded.starts, folded.ends, strict=True):
         assert 0 <= start < end <= len(text)
         assert char in fold(text[start:end]).text or char == " "
+
+
+@pytest.mark.parametrize(
+    ("line", "label"),
+    [
+        ("S U M M E   EUR 15,10", "summe   eur 15,10"),
+        ("T O T A L  €  500,03", "total€  500,03"),
+        ("合\u3000計\u3000\u3000¥1,518", "合計\u3000\u3000¥1,518"),
+        ("a b", "a b"),
+        ("2 x 3 Brote", "2x3 brote"),
+        ("Total à payer", "total à payer"),
+        ("", ""),
+    ],
+)
+def test_letters_that_are_printed_apart_make_a_label(line, label):
+    assert as_label(line) == label
