@@ -6,6 +6,13 @@ from pydantic import BaseModel, Field
 
 from pipeline.schema import Extractive, InOrder
 
+NUMBER = (
+    "invoice no", "invoice number", "invoice nr", "invoice #", "rechnungsnummer", "rechnungs-nr", "rechnung nr",
+    "facture n", "numéro de facture", "factura n", "número de factura", "fatura n", "fattura n", "numero fattura",
+    "factuurnummer", "factuur nr", "faktura nr", "numer faktury", "счет №", "счёт №", "رقم الفاتورة", "发票号",
+    "請求番号", "請求書番号", "invoice", "rechnung", "facture", "factura", "fatura", "fattura", "factuur", "faktura",
+    "счет", "счёт", "فاتورة", "चालान", "发票", "請求書",
+)  # fmt: skip
 TOTAL = (
     "grand total", "total due", "total payable", "gesamtbetrag", "rechnungsbetrag", "endbetrag", "zu zahlen",
     "total ttc", "à payer", "a pagar", "da pagare", "te betalen", "do zapłaty", "к оплате", "genel toplam", "ödenecek",
@@ -18,7 +25,7 @@ DUE = (
     "vencimento", "scadenza", "entro il", "vervaldatum", "uiterlijk", "termin płatności", "срок", "оплатить до", "vade",
     "son ödeme", "الاستحقاق", "देय", "到期", "支払期限", "支払期日", "납기",
 )  # fmt: skip
-"""Words beside which the sum and the last day for the payment stand, the surest first; add your language's."""
+"""Words beside which the number, the sum and the last day for the payment stand, the surest first; add your own."""
 
 
 class Item(BaseModel):
@@ -36,7 +43,9 @@ class Item(BaseModel):
 class Invoice(BaseModel):
     """One invoice. A value that the invoice does not show is null."""
 
-    number: Annotated[str | None, Extractive()] = Field(max_length=30, description="number of the invoice")
+    number: Annotated[str | None, Extractive("id", near=NUMBER)] = Field(
+        max_length=30, description="number of the invoice"
+    )
     date: Annotated[str | None, Extractive("date")] = Field(
         max_length=30, description="day on which the invoice was issued, as printed"
     )

@@ -38,7 +38,7 @@ def value(text: str, type: str, **more) -> str | None:
 
 
 def test_every_type_has_its_finder() -> None:
-    assert finder_types() == {"date", "money", "number", "email", "phone", "iban", "url"}
+    assert finder_types() == {"date", "money", "number", "id", "email", "phone", "iban", "url"}
     assert find("anything", "text") == []
     assert normalise("anything", "text") is None
 
@@ -466,11 +466,42 @@ def test_web_addresses(text, expected) -> None:
     assert quotes(text, "url") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Invoice No. TT-24-1187, 3 May", ["TT-24-1187", "3"]),
+        ("Rechnungs-Nr.2025/0671", ["2025/0671"]),
+        ("Nr.2025-17 vom 03.05.2025", ["2025-17"]),
+        ("FATURA FT 1/448", ["FT 1/448", "1/448"]),
+        ("NO 448 / NR 12", ["448", "12"]),
+        ("発票番号INV-2025-036。", ["INV-2025-036"]),
+        ("счёт № 214 от 2025-11-15", ["214"]),
+        ("Счёт СФ-٢١٤ ТН 1", ["СФ-٢١٤", "ТН 1", "1"]),
+        ("#BLR_WFLD20151000982590 (INV/2023/03/0008)", ["BLR_WFLD20151000982590", "INV/2023/03/0008"]),
+        ("Kundennr. 12 345 678", ["12 345 678", "12", "345", "678"]),
+        ("19 % of 12,50 is 1.240,00 or 1.240.00 at 12:30", []),
+        ("a1@b2.com https://x.org/y1", []),
+        ("INV\u20112025\u2011036", ["INV\u20112025\u2011036"]),
+        ("no digits-here/there", []),
+        ("-" * 50 + "1-" * 50, []),
+        ("x" * 41 + "1", []),
+    ],
+)
+def test_identifiers(text, expected) -> None:
+    assert [v for v, _ in quotes(text, "id")] == expected
+
+
+def test_the_normal_form_of_an_identifier_has_capitals_and_no_blanks() -> None:
+    assert value("ft 1/448", "id") == "1/448"
+    assert value("FT 1/448", "id") == "FT1/448"
+    assert value("rg-٢١٤", "id") == "RG-214"
+
+
 # -- laws -------------------------------------------------------------------------------------------------------
 
 FRAGMENTS = ["19/10/2018", "5 March 2018", "March", "RM 60.30", "-5.59", "1.234,56", "€", "1 234", "a@b.de", "+49 30 123456",
              "DE89 3704 0044 0532 0130 00", "https://x.org/y", " ", "\n", ".", "٣", "\u200f", "年3月5日", "2018", "(", ")", "%", "kr", "x", "İ",
-             "e\u0301", "₹", "令和", "१२", "万", "-", "/", ":", "'", "00"]  # fmt: skip
+             "e\u0301", "₹", "令和", "१२", "万", "INV-", "FT 1/448", "-", "/", ":", "'", "00"]  # fmt: skip
 texts = st.one_of(st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join), st.text(max_size=60))
 
 

@@ -28,11 +28,13 @@ FLOORS = [
     ("sroie", "money", ("total",), 1.0),
     ("einvoice", "date", ("issue_date",), 0.92),
     ("einvoice", "money", ("grand_total", "tax_basis_total", "tax_total"), 0.89),
+    ("einvoice", "id", ("invoice_number",), 1.0),
     ("einvoice", "iban", ("PayeePartyCreditorFinancialAccount/IBANID",), 0.87),
     ("einvoice", "phone", ("TelephoneUniversalCommunication/CompleteNumber",), 0.66),
     ("einvoice", "email", ("EmailURIUniversalCommunication/URIID",), 1.0),
     ("invoice2data", "date", ("date", "date_due"), 1.0),
     ("invoice2data", "money", ("amount", "amount_untaxed", "amount_tax"), 1.0),
+    ("invoice2data", "id", ("invoice_number", "order_id"), 0.8),  # one is glued to its neighbours
     ("invoice2data", "phone", ("telephone",), 0.5),
     ("invoice2data", "iban", ("iban",), 0.0),  # one is not in the text, one is no IBAN
     ("kleister-nda", "date", ("effective_date",), 0.92),
@@ -53,6 +55,7 @@ OWN = [
     ("invoices", "date", ("date", "due_date")),
     ("invoices", "money", ("total", "items.amount")),
     ("contracts", "date", ("date",)),
+    ("invoices", "id", ("number",)),
 ]
 
 
