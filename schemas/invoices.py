@@ -20,12 +20,17 @@ TOTAL = (
     "total", "gesamt", "summe", "montant", "importe", "importo", "totaal", "razem", "suma", "итог", "toplam",
     "الإجمالي", "المجموع", "कुल", "合计", "总计", "合計", "総計", "합계", "amount due", "balance due",
 )  # fmt: skip
+CUSTOMER = (
+    "bill to", "billed to", "sold to", "invoice to", "customer:", "client:", "kunde:", "rechnungsempfänger",
+    "facturé à", "cliente", "klant:", "nabywca", "покупатель", "плательщик", "заказчик", "müşteri", "العميل", "ग्राहक",
+    "客户", "お客様", "for:", "to:",
+)  # fmt: skip
 DUE = (
     "due", "pay by", "payable", "fällig", "zahlbar", "zahlungsziel", "échéance", "payer avant", "vencimiento", "vence",
     "vencimento", "scadenza", "entro il", "vervaldatum", "uiterlijk", "termin płatności", "срок", "оплатить до", "vade",
     "son ödeme", "الاستحقاق", "देय", "到期", "支払期限", "支払期日", "납기",
 )  # fmt: skip
-"""Words beside which the number, the sum and the last day for the payment stand, the surest first; add your own."""
+"""Words beside which these values stand, the surest first; for other languages add yours."""
 
 
 class Item(BaseModel):
@@ -55,7 +60,7 @@ class Invoice(BaseModel):
     supplier: Annotated[str | None, Extractive(unit="line")] = Field(
         max_length=80, description="who sends the invoice and is to be paid"
     )
-    customer: Annotated[str | None, Extractive()] = Field(
+    customer: Annotated[str | None, Extractive(unit="line", near=CUSTOMER)] = Field(
         max_length=80, description="who receives the invoice and has to pay"
     )
     currency: Literal["EUR", "USD", "GBP", "BRL", "CHF", "JPY", "RUB"] | None = Field(

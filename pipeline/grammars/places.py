@@ -36,6 +36,7 @@ class Places:
         self.all: Window = (0, len(self.text))
         self._spans: dict[ValueType, list[Window]] = {}
         self._beside: dict[tuple[Extractive, int], list[list[Window]]] = {}
+        self._begins: dict[tuple[str, ...], list[set[int]]] = {}
         self._values: dict[tuple[Extractive, Window, int], list[str]] = {}
         self._marks: dict[ValueType, tuple[set[int], set[int]]] = {}
 
@@ -116,17 +117,43 @@ class Places:
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
         """For each word that it is near, the first preferred, the spans of its type on a line with that word, or on
         the next line where that has none. Words beside which nothing stands are left out."""
-        if not extractive.near:
-            return []
         if (extractive, limit) not in self._beside:
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
             on = [_beginning(spans, line) for line in self.lines] + [[]]
-            lines = [as_label(self.text[start:end]) for start, end in self.lines]
-            words = [fold(word).text.strip().casefold() for word in extractive.near]
-            having = ([number for number, line in enumerate(lines) if word in line] for word in words)
-            groups = [{span for number in numbers for span in on[number] or on[number + 1]} for numbers in having]
+            groups = [
+                {span for number in numbers for span in on[number] or on[number + 1]}
+                for _, numbers in self._having(extractive.near)
+            ]
             self._beside[extractive, limit] = [sorted(group) for group in groups if group]
         return self._beside[extractive, limit]
+
+    def begins_beside(self, near: tuple[str, ...]) -> list[set[int]]:
+        """For each word, the first preferred, where a value of `line_parts` may begin: behind the word on its line, and
+        on the next line."""
+        if near not in self._begins:
+            groups = []
+            for word, numbers in self._having(near):
+                behind = {
+                    start
+                    for number in numbers
+                    for start in self.line_parts[number][0]
+                    if word in as_label(self.text[self.lines[number][0] : start])
+                }
+                below = {
+                    start for number in numbers for starts, _ in self.line_parts[number + 1 :][:1] for start in starts
+                }
+                groups.append(behind | below)
+            self._begins[near] = groups
+        return self._begins[near]
+
+    def _having(self, near: tuple[str, ...]) -> list[tuple[str, list[int]]]:
+        """Each word as it is searched for, with the numbers of the lines that have it."""
+        words = [fold(word).text.strip().casefold() for word in near]
+        return [(word, [number for number, label in enumerate(self._labels) if word in label]) for word in words]
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        return [as_label(self.text[start:end]) for start, end in self.lines]
 
     def words_in(self, window: Window) -> list[str]:
         """The units that lie wholly in the window."""

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 from pipeline.grammars.places import Places, Window
 from pipeline.grammars.progress import Path, Progress
-from pipeline.grammars.terminals import Alternatives, Terminals, inner, literal, quoted
-from pipeline.grammars.windows import holds, item_end, next_windows, pieces, possible, stands_beside
+from pipeline.grammars.terminals import Alternatives, Terminals, inner, literal, quoted, stands_beside
+from pipeline.grammars.windows import holds, item_end, next_windows, pieces, possible
 from pipeline.schema import ITEM_SEPARATOR, KEY_SEPARATOR, List, Node, Object, Text, any_extractive
 from pipeline.schema.canonical import write
 

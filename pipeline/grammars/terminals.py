@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from pipeline.grammars.places import MAX_CHARS, Places, Window
 from pipeline.grammars.progress import Path
-from pipeline.schema import Text, Unit, ValueType
+from pipeline.schema import Extractive, Text, Unit, ValueType
 
 MAX_LINES = 5  # of a run of lines
 RANKED_LINES = 80  # a chunk of more lines is too long to compare all their runs
@@ -61,21 +61,21 @@ class Terminals:
             alternatives.type = extractive.type
         if not values and extractive is not None and extractive.unit != "word":
             alternatives.lines = extractive.unit
-            alternatives.values.update(dict.fromkeys(map(quoted, self._runs(limit, window))))
+            alternatives.values.update(dict.fromkeys(map(quoted, self._runs(extractive, limit, window))))
         if (node, window) in self._names:
             return self._names[node, window]
         name = f"VALUE_{len(self._names)}"
         self._names[node, window] = name
         if values:
             self._rules.append(f"{name}: {' | '.join(literal(quoted(value)) for value in values)}")
-        elif not (extractive and extractive.unit != "word" and self._lines(name, limit, window)):
+        elif not (extractive and extractive.unit != "word" and self._lines(name, extractive, limit, window)):
             self._run_of_words(name, limit, window)
         return name
 
-    def _lines(self, name: str, limit: int, window: Window) -> bool:
+    def _lines(self, name: str, extractive: Extractive, limit: int, window: Window) -> bool:
         """Runs of lines: from each place where a value may begin, on to the ends within the limit."""
         text, runs = self._places.text, []
-        for start, ends in _reach(self._places, limit, window):
+        for start, ends in _reach(self._places, extractive, limit, window):
             run = ""
             for depth, (before, end) in enumerate(reversed(list(pairwise([start, *ends]))), start=1):
                 run = f"{literal(inner(text[before:end]))} {run}".strip()
@@ -88,11 +88,12 @@ class Terminals:
             self._rules.append(f'{name}: "\\"" ({" | ".join(dict.fromkeys(runs))}) "\\""')
         return bool(runs)
 
-    def _runs(self, limit: int, window: Window) -> list[str]:
+    def _runs(self, extractive: Extractive, limit: int, window: Window) -> list[str]:
         """What the rule of `_lines` accepts, one by one; nothing where the lines are too many to compare."""
         if len(self._places.lines) > RANKED_LINES:
             return []
-        return [self._places.text[start:end] for start, end in runs_of_lines(self._places, limit, window)]
+        runs = runs_of_lines(self._places, extractive, limit, window)
+        return [self._places.text[start:end] for start, end in runs]
 
     def _run_of_words(self, name: str, limit: int, window: Window) -> None:
         words = self._places.words_in(window)
@@ -108,14 +109,26 @@ class Terminals:
         self._rules.append(f'{name}: "\\"" {name}_IN "\\""')
 
 
-def runs_of_lines(places: Places, limit: int, window: Window) -> list[Window]:
+def runs_of_lines(places: Places, extractive: Extractive, limit: int, window: Window) -> list[Window]:
     """The runs of lines in the window that a field of `unit="line"` or "lines" can point at."""
-    return [(start, end) for start, ends in _reach(places, limit, window) for end in ends]
+    return [(start, end) for start, ends in _reach(places, extractive, limit, window) for end in ends]
 
 
-def _reach(places: Places, limit: int, window: Window) -> list[tuple[int, list[int]]]:
+def stands_beside(places: Places, node: Text, window: Window) -> bool:
+    """Whether the window holds a value beside a word that the field is near: then the document says the value."""
+    if node.extractive is None or not node.extractive.near:
+        return False
+    limit = node.max_length or MAX_CHARS
+    if node.extractive.unit == "word":
+        groups = places.beside(node.extractive, limit)
+        return any(window[0] <= start and end <= window[1] for group in groups for start, end in group)
+    begins = set().union(*places.begins_beside(node.extractive.near))
+    return any(start in begins for start, _ in _reach(places, node.extractive, limit, window))
+
+
+def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -> list[tuple[int, list[int]]]:
     """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it begins
-    with the line."""
+    with the line. Of these the places beside the first word that the field is near which has any, if one has."""
     lines = places.line_parts
     reach = []
     for number, (starts, _) in enumerate(lines):
@@ -124,7 +137,8 @@ def _reach(places: Places, limit: int, window: Window) -> list[tuple[int, list[i
             ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
             if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
                 reach.append((start, within))
-    return reach
+    beside = ([one for one in reach if one[0] in begins] for begins in places.begins_beside(extractive.near))
+    return next(filter(None, beside), reach)
 
 
 def quoted(text: str) -> str:

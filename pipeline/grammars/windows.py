@@ -37,14 +37,6 @@ def possible(places: Places, node: Node, window: Window) -> bool:
     return True
 
 
-def stands_beside(places: Places, node: Text, window: Window) -> bool:
-    """Whether the window holds a span beside a word that the field is near: then the document says the value."""
-    if node.extractive is None:
-        return False
-    groups = places.beside(node.extractive, node.max_length or MAX_CHARS)
-    return any(window[0] <= start and end <= window[1] for group in groups for start, end in group)
-
-
 def holds(places: Places, node: Object, window: Window) -> bool:
     """Whether the object can stand in the window, which must hold a word even where all may be null."""
     return any(word != " " for word in places.words_in(window)) and all(

@@ -212,8 +212,9 @@ class _Reader:
         if not extractive and "unit" in noted:
             raise _refuse(at, "`unit` stands on a field that is not extractive")
         near = _words(noted, "near", at)
-        if near and not (extractive and value_type != "text" and unit == "word"):
-            raise _refuse(at, "`near` stands on a field that does not point at spans of a type", "Give it a `type`.")
+        if near and (not extractive or (value_type == "text") == (unit == "word")):
+            cure = "Give it a `type`, or a `unit` of lines; not both."
+            raise _refuse(at, "`near` stands on a field that points neither at spans of a type nor at lines", cure)
         if extractive and summary:
             raise _refuse(at, "`summary` and `extractive` exclude each other")
         if extractive and (pattern is not None or format_ is not None or (low or 0) > 1):

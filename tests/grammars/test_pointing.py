@@ -105,6 +105,30 @@ def test_a_word_that_is_printed_with_its_letters_apart_is_found(printed):
     assert not accepts(pointed, f"Tee 2.00\n{printed}\nBar 10.00", answer("10.00"))
 
 
+LETTER = (
+    "Acme Ltd\nCustomer: Bo Lund\nCUSTOMER NO 7   Ref 9\nDelivery\nEva Holm\n1 Elm Road\nSold to   Mia Berg   Page 1\n"
+    "Ivo Kern"
+)
+NAMES = ["Acme Ltd", "Bo Lund", "CUSTOMER NO 7", "Eva Holm", "Eva Holm 1 Elm Road", "Mia Berg", "Page 1", "Ivo Kern"]
+
+
+@pytest.mark.parametrize(
+    ("near", "values"),
+    [
+        (["customer:"], ["Bo Lund", "CUSTOMER NO 7"]),
+        (["delivery"], ["Eva Holm", "Eva Holm 1 Elm Road"]),
+        (["shipped to", "sold to"], ["Mia Berg", "Page 1", "Ivo Kern"]),
+        (["Page"], ["Ivo Kern"]),
+        (["buyer"], NAMES),
+    ],
+)
+def test_lines_begin_behind_the_first_of_the_words_that_the_field_is_near_or_on_the_next_line(near, values):
+    pointed = schema(unit="line", near=near)
+
+    assert [value for value in NAMES if accepts(pointed, LETTER, answer(value))] == values
+    assert accepts(pointed, LETTER, answer(None)) == (values == NAMES)  # null where nothing stands beside the words
+
+
 def test_a_span_that_is_too_long_stands_beside_nothing():
     short = schema_of(field(type="money", near=["sum"], max_length=4), nullable=True)
 

@@ -35,6 +35,7 @@ KINDS: list[dict[str, object]] = [
     {"type": "money"},
     {"type": "date"},
     {"type": "money", "near": ["total"]},
+    {"unit": "lines", "near": ["total"]},
 ]
 LENGTHS = st.sampled_from([None, 1, 5, 12])
 # Words parted by single blanks, without labels, gaps and brackets: lines have no parts.

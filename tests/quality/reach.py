@@ -159,7 +159,7 @@ def spans(node: Text, label: object, window: Window, text: Squeezed, type: Value
     if places.values_in(node, window, limit):
         candidates = [one for one in places.spans(node.extractive.type) if window[0] <= one[0] and one[1] <= window[1]]
     elif node.extractive.unit != "word":
-        candidates = runs_of_lines(places, limit, window)
+        candidates = runs_of_lines(places, node.extractive, limit, window)
     else:
         found = [one for one in text.places_of(label) if window[0] <= one[0] and one[1] <= window[1]]
         candidates = [

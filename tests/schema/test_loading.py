@@ -222,6 +222,7 @@ REFUSED = [
         "near",
         "/properties/a",
     ),
+    (_with({"type": "string", "x-nightdesk": {"type": "money", "extractive": False, "near": ["a"]}}), "near", "/a"),
     (_with({"type": "string", "x-nightdesk": {"type": "money", "near": "total"}}), "near", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"type": "money", "near": [" "]}}), "near", "/properties/a"),
 ]
