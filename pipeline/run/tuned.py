@@ -99,7 +99,7 @@ def applied(shape: Shape, sha256: str, cores: int, llama_cpp: str, *, gpu: bool)
     """
     tuned = load(sha256)
     if tuned is None:
-        return shape, ""
+        return shape, "" if gpu else "not tuned: `nightdesk tune` measures what is faster here"
     if (tuned.cores, tuned.llama_cpp) != (cores, llama_cpp):
         return shape, "tuned on other cores or with another llama.cpp, so not used: see `nightdesk tune`"
     if gpu:

@@ -252,7 +252,10 @@ def test_what_was_found_comes_back_and_only_fills_what_is_open() -> None:
 def test_it_is_not_used_for_another_model_other_cores_or_another_llama_cpp() -> None:
     tuned.save(replace(found(eight_slots_are_best), llama_cpp="1"))
 
-    assert tuned.applied(Shape(), "cd" * 32, 4, "1", gpu=False) == (Shape(), "")
+    shape, said = tuned.applied(Shape(), "cd" * 32, 4, "1", gpu=False)
+    assert shape == Shape()
+    assert "not tuned" in said
+    assert tuned.applied(Shape(), "cd" * 32, 4, "1", gpu=True) == (Shape(), "")
     for cores, version in ((8, "1"), (4, "2")):
         shape, said = tuned.applied(Shape(), "ab" * 32, cores, version, gpu=False)
         assert shape == Shape()
