@@ -13,7 +13,7 @@ from operator import itemgetter
 from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
-from pipeline.schema import Extractive, Text, ValueType, as_label, fold
+from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_pattern
 
 Window = tuple[int, int]
 
@@ -132,12 +132,12 @@ class Places:
         on the next line."""
         if near not in self._begins:
             groups = []
-            for word, numbers in self._having(near):
+            for pattern, numbers in self._having(near):
                 behind = {
                     start
                     for number in numbers
                     for start in self.line_parts[number][0]
-                    if word in as_label(self.text[self.lines[number][0] : start])
+                    if pattern.search(as_label(self.text[self.lines[number][0] : start]))
                 }
                 below = {
                     start for number in numbers for starts, _ in self.line_parts[number + 1 :][:1] for start in starts
@@ -146,10 +146,11 @@ class Places:
             self._begins[near] = groups
         return self._begins[near]
 
-    def _having(self, near: tuple[str, ...]) -> list[tuple[str, list[int]]]:
-        """Each word as it is searched for, with the numbers of the lines that have it."""
-        words = [fold(word).text.strip().casefold() for word in near]
-        return [(word, [number for number, label in enumerate(self._labels) if word in label]) for word in words]
+    def _having(self, near: tuple[str, ...]) -> list[tuple[re.Pattern[str], list[int]]]:
+        """What each word is found by, with the numbers of the lines that have it."""
+        labels = list(enumerate(self._labels))
+        patterns = map(label_pattern, near)
+        return [(one, [number for number, label in labels if one.search(label)]) for one in patterns]
 
     @cached_property
     def _labels(self) -> list[str]:

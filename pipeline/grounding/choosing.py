@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from pipeline.grounding.folding import Place
 from pipeline.grounding.leaves import Leaf, nodes_of
-from pipeline.schema import List, Object, Text, as_label
+from pipeline.schema import List, Object, Text, as_label, label_pattern
 
 _LINE_COSTS = 80  # a line break between two parts of an item counts like this many characters
 
@@ -62,9 +62,9 @@ def _beside(leaf: Leaf, text: str) -> Place | None:
         at += len(line) + 1
         last = lines[-1] if line.strip() else last
     on = [(bisect_right(starts, start) - 1, bisect_right(starts, end)) for start, end in leaf.places]
-    for word in (word.casefold() for word in leaf.node.extractive.near):
-        there = [any(word in line for line in lines[first:last]) for first, last in on]
-        below = [word in before[first] for first, _ in on]
+    for word in map(label_pattern, leaf.node.extractive.near):
+        there = [any(map(word.search, lines[first:last])) for first, last in on]
+        below = [word.search(before[first]) is not None for first, _ in on]
         for places in (there, below):
             if any(places):
                 return leaf.places[places.index(True)]

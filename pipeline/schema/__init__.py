@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pipeline.schema.answers import check_example, parse, render
 from pipeline.schema.closing import Closed, close, shortest_answer
-from pipeline.schema.folding import Folded, as_label, fold
+from pipeline.schema.folding import Folded, as_label, fold, label_pattern
 from pipeline.schema.loading import TaskSchema
 from pipeline.schema.nodes import (
     ANNOTATION,
@@ -66,6 +66,7 @@ __all__ = [
     "check_example",
     "close",
     "fold",
+    "label_pattern",
     "parse",
     "render",
     "shortest_answer",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import cache
 
 _SOFT_HYPHEN = "\u00ad"
 _HYPHENS = "-\u2010" + _SOFT_HYPHEN
@@ -17,6 +18,8 @@ _KEPT_FORMATS = "\u200c\u200d"  # joiners change how Persian, Indic scripts and 
 _PRESENTATION = ((0xFB00, 0xFDFF), (0xFE70, 0xFEFC))
 
 _LETTERSPACED = re.compile(r"(?<!\S)(?:\S\s+){2,}\S(?!\S)|(?<!\S)[\u2e80-\u9fff]\s+[\u2e80-\u9fff](?!\S)")
+
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,15 @@ def as_label(line: str) -> str:
     """The line as it is searched for the words that a field is near: without case, words printed with a space between
     their letters ("S U M M E", two characters of Chinese or Japanese) joined. Folds nothing else."""
     return _LETTERSPACED.sub(lambda match: "".join(match.group().split()), line).casefold()
+
+
+@cache
+def label_pattern(word: str) -> re.Pattern[str]:
+    """Finds a word that a field is near in what `as_label` gives: where a word begins ("total" in "Totale", not in
+    "Subtotal"); in scripts that write no spaces anywhere."""
+    plain = fold(word).text.casefold()
+    anywhere = _SPACELESS.match(plain) or not plain[:1].isalnum()
+    return re.compile(("" if anywhere else r"(?<![^\W_])") + re.escape(plain))
 
 
 def _seen(text: str) -> list[tuple[str, int]]:

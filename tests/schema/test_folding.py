@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.schema import as_label, fold
+from pipeline.schema import as_label, fold, label_pattern
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from(" \n-\u00adé\u0301ﬁ\u200bab\r\t가")), max_size=60)
 
@@ -71,3 +71,22 @@ def test_every_folded_character_comes_from_its_place_in_the_text(text):
 )
 def test_letters_that_are_printed_apart_make_a_label(line, label):
     assert as_label(line) == label
+
+
+@pytest.mark.parametrize(
+    ("word", "line", "found"),
+    [
+        ("total", "TOTALE 9,00", True),
+        ("Total", "Subtotal 9.00", False),
+        ("total", "Sub-total 9.00", True),
+        ("total due", "Total  due", True),
+        ("ust", "Customer 7", False),
+        ("n°", "Facture N° 7", True),
+        ("#", "Invoice#7", True),
+        ("合計", "税込合計 7", True),
+        ("straße", "STRASSE 7", True),
+        ("a.b", "axb", False),
+    ],
+)
+def test_a_word_is_found_where_a_word_begins(word, line, found):
+    assert bool(label_pattern(word).search(as_label(fold(line).text))) == found
