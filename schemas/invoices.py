@@ -33,14 +33,32 @@ DUE = (
 """Words beside which these values stand, the surest first; for other languages add yours."""
 
 
+DESCRIPTION = (
+    "description", "item", "article", "service", "work", "bezeichnung", "beschreibung", "artikel", "leistung",
+    "désignation", "descripción", "concepto", "descrição", "designação", "artigo", "serviço", "descrizione",
+    "omschrijving", "opis", "nazwa", "наименование", "услуга", "açıklama", "الوصف", "विवरण", "品名", "名称",
+)  # fmt: skip
+QUANTITY = (
+    "quantity", "qty", "quant", "no.", "hours", "menge", "anzahl", "quantité", "qté", "cantidad", "cant", "quantidade",
+    "qtd", "quantità", "aantal", "ilość", "количество", "кол-во", "miktar", "adet", "الكمية", "मात्रा", "数量",
+)  # fmt: skip
+AMOUNT = (
+    "amount", "line total", "total", "subtotal", "gesamt", "betrag", "montant", "importe", "valor", "importo", "bedrag",
+    "wartość", "kwota", "сумма", "стоимость", "tutar", "المبلغ", "राशि", "金額", "金额",
+)  # fmt: skip
+"""Words in the header of the table of items, the surest first."""
+
+
 class Item(BaseModel):
     """One line of the invoice: what was sold, how much of it, and what that line costs."""
 
-    description: Annotated[str, Extractive()] = Field(max_length=80, description="what was sold, as printed")
-    quantity: Annotated[str | None, Extractive("number")] = Field(
+    description: Annotated[str, Extractive(unit="line", near=DESCRIPTION)] = Field(
+        max_length=80, description="what was sold, as printed"
+    )
+    quantity: Annotated[str | None, Extractive("number", near=QUANTITY)] = Field(
         max_length=12, description="how many or how much, as printed, without the unit"
     )
-    amount: Annotated[str | None, Extractive("money")] = Field(
+    amount: Annotated[str | None, Extractive("money", near=AMOUNT)] = Field(
         max_length=20, description="amount of the whole line, not the price of one, without the currency sign"
     )
 

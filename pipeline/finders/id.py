@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.finders import Settled, Span
+from pipeline.finders import Settled, Span, date
 from pipeline.finders._digits import with_plain_digits
 
 # Scripts that write no spaces between words stand beside an identifier, not in it.
@@ -26,9 +26,10 @@ _AMOUNT_LIKE = re.compile(r"\d+(?:\.\d{3})*\.\d{2}")
 _LONGEST = 40  # characters
 
 
-def find(text: str, settled: Settled) -> list[Span]:  # noqa: ARG001
+def find(text: str, settled: Settled) -> list[Span]:
     """Every word with a digit that is written like an identifier, alone and with the capitals before it."""
     plain = with_plain_digits(text)
+    in_dates = {at for span in date.find(text, settled) for at in range(span.start, span.end)}
     found = {match.span() for match in _GROUPS.finditer(plain)}
     for match in _PIECE.finditer(plain):
         start, end = match.span()
@@ -37,7 +38,7 @@ def find(text: str, settled: Settled) -> list[Span]:  # noqa: ARG001
         piece = plain[start:end]
         if len(piece) > _LONGEST or not any(char.isdigit() for char in piece):
             continue
-        if _DATE_LIKE.fullmatch(piece) or _AMOUNT_LIKE.fullmatch(piece):
+        if start in in_dates or _DATE_LIKE.fullmatch(piece) or _AMOUNT_LIKE.fullmatch(piece):
             continue
         found.add((start, end))
         before = _BEFORE.search(plain, max(start - 6, 0), start)

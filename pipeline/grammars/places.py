@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import cached_property
-from operator import itemgetter
+from operator import itemgetter, lt
 
 from pipeline.finders import MENDED, find, mend
+from pipeline.grammars.columns import GAP, NO_HEADER, Row, cells_of_line, cells_of_row, header_above
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
 from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_pattern
@@ -21,7 +22,6 @@ MAX_CHARS = 400  # of a value whose schema gives no maxLength
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
-_GAP = re.compile(r"\s*\|\s*|\t|\s{2,}")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
 _BRACKET = re.compile(r"(?<!\s)\s*\([^()]*\)\s*\Z")
 
@@ -71,7 +71,7 @@ class Places:
             if low == high:
                 continue
             line, starts, ends = match.group(), [match.start()], [match.end()]
-            for gap in _GAP.finditer(line):
+            for gap in GAP.finditer(line):
                 ends.append(match.start() + gap.start())
                 starts.append(match.start() + gap.end())
             for label in _LABEL.finditer(line):
@@ -103,6 +103,38 @@ class Places:
         """The rows of each table; a row with an amount that belongs to none is one by itself."""
         return tables(self.text, self.lines, self.spans("money"))
 
+    @cached_property
+    def _cells(self) -> list[list[Window]]:
+        """The cells of each of `lines`; empty ones between marks stay."""
+        lines = [match for match in _LINE.finditer(self._source) if lt(*self._window(*match.span()))]
+        return [
+            [self._window(match.start() + start, match.start() + end) for start, end in cells_of_line(match.group())]
+            for match in lines
+        ]
+
+    @cached_property
+    def _rows(self) -> dict[Window, Row]:
+        figures = {*self.spans("number"), *self.spans("money")}
+        ways = [
+            sorted(figures, key=lambda span: (span[0], sign * span[1])) for sign in (-1, 1)
+        ]  # one in "1 240,00", or two
+        found = {}
+        header = NO_HEADER
+        behind = -1  # the line behind the last row
+        for table in self.tables:
+            for row in table:
+                first, end = (bisect_left(self.lines, at, key=itemgetter(0)) for at in row)
+                cut = [cells_of_row(self.text, self._cells[first:end], _beginning(way, row)) for way in ways]
+                if row == table[0] and first != behind:
+                    header = header_above(self.text, self._cells, first, len(cut[0]))
+                found[row] = Row(header, next((cells for cells in cut if len(cells) == len(header.ends)), cut[0]))
+                behind = end
+        return found
+
+    def row(self, window: Window) -> Row | None:
+        """The row of a table that the window is; the whole text is none."""
+        return self._rows.get(window) if window != self.all else None
+
     def spans(self, value_type: ValueType) -> list[Window]:
         """Where values of this type stand, also those that OCR read with letters for digits; empty for plain text."""
         if value_type not in self._spans:
@@ -115,17 +147,29 @@ class Places:
         return self._spans[value_type]
 
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
-        """For each word that it is near, the first preferred, the spans of its type on a line with that word, or on
-        the next line where that has none. Words beside which nothing stands are left out."""
+        """For each word that it is near, the first preferred, the spans of its type in a cell with that word; on its
+        line, where that has none; on the next one, where that has none. Words beside which nothing stands are left out.
+        """
         if (extractive, limit) not in self._beside:
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
             on = [_beginning(spans, line) for line in self.lines] + [[]]
+
+            def standing(word: re.Pattern[str], number: int) -> list[Window]:
+                cells = [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
+                return [span for cell in cells for span in _beginning(spans, cell)] or on[number] or on[number + 1]
+
             groups = [
-                {span for number in numbers for span in on[number] or on[number + 1]}
-                for _, numbers in self._having(extractive.near)
+                {span for number in numbers for span in standing(word, number)}
+                for word, numbers in self._having(extractive.near)
             ]
             self._beside[extractive, limit] = [sorted(group) for group in groups if group]
         return self._beside[extractive, limit]
+
+    def beneath(self, extractive: Extractive, window: Window) -> list[list[Window]]:
+        """For each word that stands in the header of the row that the window is, the spans in the cell below."""
+        row = self.row(window)
+        cells = row.below(extractive.near) if row else []
+        return [_beginning(self.spans(extractive.type), cell) for cell in cells]
 
     def begins_beside(self, near: tuple[str, ...]) -> list[set[int]]:
         """For each word, the first preferred, where a value of `line_parts` may begin: behind the word on its line, and
@@ -168,7 +212,11 @@ class Places:
             return []
         key = (node.extractive, window, limit)
         if key not in self._values:
-            groups = self.beside(node.extractive, limit) or [self.spans(node.extractive.type)]
+            spans = self.spans(node.extractive.type)
+            groups = self.beside(node.extractive, limit)
+            if self.row(window):
+                groups = [*self.beneath(node.extractive, window), *groups, spans]
+            groups = groups or [spans]
             inside = (
                 [(start, end) for start, end in _beginning(group, window) if end <= window[1] and end - start <= limit]
                 for group in groups

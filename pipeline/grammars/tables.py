@@ -66,9 +66,15 @@ def _rows(text: str, lines: Sequence[Window], amounts: Sequence[Window]) -> list
     rows = []
     for number, (start, end) in enumerate(joined):
         count = bisect_right(ends, end) - bisect_right(ends, start)
+        if count and (marked := [cell for cell in text[start:end].split("|") if _is_figure(cell)]):
+            count = max(count, len(marked))  # 0.021 is no amount, but a price in a column
         if count and any(char.isalpha() for char in text[start:end]):
             rows.append(Row((start, end), count, number))
     return rows
+
+
+def _is_figure(cell: str) -> bool:
+    return any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell))
 
 
 def _apart(amounts: Sequence[Window]) -> list[int]:

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from pipeline.grammars.columns import Row
 from pipeline.grammars.places import MAX_CHARS, Places, Window
 from pipeline.grammars.progress import Path
 from pipeline.schema import Extractive, Text, Unit, ValueType
@@ -90,7 +91,7 @@ class Terminals:
 
     def _runs(self, extractive: Extractive, limit: int, window: Window) -> list[str]:
         """What the rule of `_lines` accepts, one by one; nothing where the lines are too many to compare."""
-        if len(self._places.lines) > RANKED_LINES:
+        if len(self._places.lines) > RANKED_LINES and self._places.row(window) is None:
             return []
         runs = runs_of_lines(self._places, extractive, limit, window)
         return [self._places.text[start:end] for start, end in runs]
@@ -119,16 +120,18 @@ def stands_beside(places: Places, node: Text, window: Window) -> bool:
     if node.extractive is None or not node.extractive.near:
         return False
     limit = node.max_length or MAX_CHARS
-    if node.extractive.unit == "word":
-        groups = places.beside(node.extractive, limit)
-        return any(window[0] <= start and end <= window[1] for group in groups for start, end in group)
-    begins = set().union(*places.begins_beside(node.extractive.near))
-    return any(start in begins for start, _ in _reach(places, node.extractive, limit, window))
+    if node.extractive.unit != "word":
+        begins = set().union(*places.begins_beside(node.extractive.near))
+        return any(start in begins for start, _ in _reach(places, node.extractive, limit, window))
+    groups = [*places.beneath(node.extractive, window), *places.beside(node.extractive, limit)]
+    return any(window[0] <= start and end <= window[1] for group in groups for start, end in group)
 
 
 def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -> list[tuple[int, list[int]]]:
     """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it begins
     with the line. Of these the places beside the first word that the field is near which has any, if one has."""
+    if row := places.row(window):
+        return _reach_in_row(places.text, row, extractive.near, limit)
     lines = places.line_parts
     reach = []
     for number, (starts, _) in enumerate(lines):
@@ -139,6 +142,18 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
                 reach.append((start, within))
     beside = ([one for one in reach if one[0] in begins] for begins in places.begins_beside(extractive.near))
     return next(filter(None, beside), reach)
+
+
+def _reach_in_row(text: str, row: Row, near: tuple[str, ...], limit: int) -> list[tuple[int, list[int]]]:
+    """The same within a row of a table: runs of its cells that begin and end with one that has letters, or the cell
+    below a word that the field is near, where each cell is below a part of the header."""
+    worded = [(start, end) for start, end in row.cells if any(map(str.isalpha, text[start:end]))]
+    if len(row.header.ends) == len(row.cells):
+        for start, end in row.below(near):
+            if (start, end) in worded and end - start <= limit:
+                return [(start, [end])]
+    reach = [(start, [end for _, end in worded if 0 < end - start <= limit]) for start, _ in worded]
+    return [one for one in reach if one[1]]
 
 
 def quoted(text: str) -> str:

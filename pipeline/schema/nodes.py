@@ -46,8 +46,9 @@ class Extractive(_Annotation):
     leave out a label before it ("Supplier: "), what stands apart, and brackets at its end.
     `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any: on
     its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind the word
-    on its line, or on the next one. Where something stands there, the value is not null; where nothing does, all that
-    the type or the unit allows can be pointed at.
+    on its line, or on the next one. In an item `within` a "row" the words are those of the table's header, and the cell
+    below is meant. Where something stands there, the value is not null; where nothing does, all that the type or the
+    unit allows can be pointed at.
     """
 
     type: ValueType = "text"
