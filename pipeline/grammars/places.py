@@ -23,7 +23,7 @@ FEW = 3  # places from which a value that has begun may be copied, for its conti
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
-_BRACKET = re.compile(r"(?<!\s)\s*\([^()]*\)\s*\Z")
+_BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
 
 
 class Places:
@@ -172,23 +172,21 @@ class Places:
         return [_beginning(self.spans(extractive.type), cell) for cell in cells]
 
     def begins_beside(self, near: tuple[str, ...]) -> list[set[int]]:
-        """For each word, the first preferred, where a value of `line_parts` may begin: behind the word on its line, and
-        on the next line."""
+        """For each word, the first preferred, where a value of `line_parts` may begin: behind the word in its cell;
+        where none does, behind it on its line, and on the next line."""
         if near not in self._begins:
-            groups = []
-            for pattern, numbers in self._having(near):
-                behind = {
-                    start
-                    for number in numbers
-                    for start in self.line_parts[number][0]
-                    if pattern.search(as_label(self.text[self.lines[number][0] : start]))
-                }
-                below = {
-                    start for number in numbers for starts, _ in self.line_parts[number + 1 :][:1] for start in starts
-                }
-                groups.append(behind | below)
-            self._begins[near] = groups
+            self._begins[near] = [
+                {start for number in numbers for start in self._begins_behind(word, number)}
+                for word, numbers in self._having(near)
+            ]
         return self._begins[near]
+
+    def _begins_behind(self, word: re.Pattern[str], number: int) -> list[int]:
+        line = self.lines[number]
+        starts = [at for at in self.line_parts[number][0] if word.search(as_label(self.text[line[0] : at]))]
+        cells = [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
+        own = [at for at in starts if any(start < at < end for start, end in cells)]
+        return own or [*starts, *(at for begins, _ in self.line_parts[number + 1 : number + 2] for at in begins)]
 
     def _having(self, near: tuple[str, ...]) -> list[tuple[re.Pattern[str], list[int]]]:
         """What each word is found by, with the numbers of the lines that have it."""

@@ -44,11 +44,11 @@ class Extractive(_Annotation):
     `type` narrows what may be pointed at; `unit="line"` holds the value to lines, and so
     does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address). A run may
     leave out a label before it ("Supplier: "), what stands apart, and brackets at its end.
-    `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any: on
-    its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind the word
-    on its line, or on the next one. In an item `within` a "row" the words are those of the table's header, and the cell
-    below is meant. Where something stands there, the value is not null; where nothing does, all that the type or the
-    unit allows can be pointed at.
+    `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any:
+    on its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind
+    the word in its cell, or else on its line or the next one. In an item `within` a "row" the words are those of
+    the table's header, and the cell below is meant. Where something stands there, the value is not null; where
+    nothing does, all that the type or the unit allows can be pointed at.
     """
 
     type: ValueType = "text"
