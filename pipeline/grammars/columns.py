@@ -101,8 +101,8 @@ NO_HEADER = Header("", ())
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a table."""
+class TableRow:
+    """A row of a table, with the header of the table."""
 
     header: Header
     cells: Sequence[Window]

@@ -11,7 +11,7 @@ from functools import cached_property
 from operator import itemgetter, lt
 
 from pipeline.finders import MENDED, find, mend
-from pipeline.grammars.columns import GAP, NO_HEADER, Row, cells_of_line, cells_of_row, header_above
+from pipeline.grammars.columns import GAP, NO_HEADER, TableRow, cells_of_line, cells_of_row, header_above
 from pipeline.grammars.tables import tables
 from pipeline.grammars.words import units
 from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_pattern
@@ -113,11 +113,10 @@ class Places:
         ]
 
     @cached_property
-    def _rows(self) -> dict[Window, Row]:
+    def _rows(self) -> dict[Window, TableRow]:
         figures = {*self.spans("number"), *self.spans("money")}
-        ways = [
-            sorted(figures, key=lambda span: (span[0], sign * span[1])) for sign in (-1, 1)
-        ]  # one in "1 240,00", or two
+        # "1 240,00" is one figure, or two: the header knows.
+        ways = [sorted(figures, key=lambda span: (span[0], sign * span[1])) for sign in (-1, 1)]
         found = {}
         header = NO_HEADER
         behind = -1  # the line behind the last row
@@ -127,11 +126,11 @@ class Places:
                 cut = [cells_of_row(self.text, self._cells[first:end], _beginning(way, row)) for way in ways]
                 if row == table[0] and first != behind:
                     header = header_above(self.text, self._cells, first, len(cut[0]))
-                found[row] = Row(header, next((cells for cells in cut if len(cells) == len(header.ends)), cut[0]))
+                found[row] = TableRow(header, next((cells for cells in cut if len(cells) == len(header.ends)), cut[0]))
                 behind = end
         return found
 
-    def row(self, window: Window) -> Row | None:
+    def row(self, window: Window) -> TableRow | None:
         """The row of a table that the window is; the whole text is none."""
         return self._rows.get(window) if window != self.all else None
 

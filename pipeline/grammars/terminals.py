@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.grammars.columns import Row
+from pipeline.grammars.columns import TableRow
 from pipeline.grammars.places import MAX_CHARS, Places, Window
 from pipeline.grammars.progress import Path
 from pipeline.schema import Extractive, Text, Unit, ValueType
@@ -144,7 +144,7 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
     return next(filter(None, beside), reach)
 
 
-def _reach_in_row(text: str, row: Row, near: tuple[str, ...], limit: int) -> list[tuple[int, list[int]]]:
+def _reach_in_row(text: str, row: TableRow, near: tuple[str, ...], limit: int) -> list[tuple[int, list[int]]]:
     """The same within a row of a table: runs of its cells that begin and end with one that has letters, or the cell
     below a word that the field is near, where each cell is below a part of the header."""
     worded = [(start, end) for start, end in row.cells if any(map(str.isalpha, text[start:end]))]

@@ -16,6 +16,7 @@ from pipeline.finders import find
 from pipeline.prompting import load_task
 from pipeline.readers import read_file
 from pipeline.schema import List, Node, Object, Text, fold, render
+from tests.grammars.pointed import accepts
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
@@ -111,6 +112,12 @@ def test_every_sample_has_one_label_and_every_label_a_sample(task):
 def test_an_id_names_one_document():
     ids = [label.values[1]["id"] for label in LABELS]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_answers_of_the_examples_are_answers_that_the_grammar_takes(task):
+    for example in task_of(task).examples:
+        assert accepts(task_of(task).schema, example.text, example.answer)
 
 
 def test_no_scored_document_is_an_example():
