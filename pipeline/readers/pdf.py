@@ -37,7 +37,7 @@ from pipeline.readers.cleaning import clean
 from pipeline.readers.signatures import is_pdf
 
 SUFFIXES = (".pdf",)
-VERSION = f"5 (pypdf {pypdf.__version__}, {extras.installed('pypdfium2')})"
+VERSION = f"6 (pypdf {pypdf.__version__}, {extras.installed('pypdfium2')})"
 
 UNREADABLE = "unreadable"
 

@@ -1,10 +1,11 @@
-"""The order of a page of a PDF that draws its text in another order than people read it in: two cases, by geometry.
+"""What a page of a PDF shows by where it draws its text, and the text alone does not: three cases, by geometry.
 
 - Lines drawn across columns of prose (left, right, left, right ...): each column is read to its end.
 - A table drawn column by column, one of its columns being numbers: it is read row by row.
+- Lines with gaps, as the rows of tables have: a gap between two cells is two blanks.
 
 PDFium (the extra `rectangles` or `ocr`) says where the page draws what. The words stay those of pypdf: its text is cut
-and put together anew, and only where PDFium sees the same characters in the same order. A page that shows neither case
+and put together anew, and only where PDFium sees the same characters in the same order. A page that shows no such case
 keeps the text that it has; so do turned pages, and those written from right to left. These are rules and no model of a
 page: what falls under none is left as it is drawn, which is mostly right.
 """
@@ -31,6 +32,9 @@ _FULL_SHARE = 0.6  # of the lines of prose are that; cells of a table are ragged
 _LETTERS = 0.7  # of the visible characters of prose
 _DENSITY = 0.6  # letters to the height of a line; Latin print has twice as many, Chinese about one
 _FARTHEST = 2.5  # from one line of a block to the next, where one has no neighbour
+_GAP = 0.8  # between the cells of a row, of the highest in it; blanks of justified lines are smaller
+_LEAST_GAPPED = 3  # rows with gaps on a page
+_CELL_GAP = "  "
 _MOST_ROWS = 2000  # a page with more is a drawing
 _HYPHENS = str.maketrans({"\x02": "-", "\xad": "-", "\ufffe": "-"})  # PDFium marks those at the end of a line
 
@@ -58,6 +62,7 @@ class _Run:
         return shared >= min(self.height, other.height) / 2
 
 
+_Gap = tuple[_Run, _Run]
 _Row = tuple[_Run, ...]  # from left to right, on one line, drawn one after the other
 
 
@@ -94,7 +99,12 @@ class Pages:
             boxes = (text.get_rect(at) for at in range(text.count_rects()))
             runs = [_Run(*box) for box in boxes if box[3] > box[1] and box[2] > box[0]]
             rows = list(_rows(runs))
-            return _reordered(rows, _Words(text, runs, plain)) if len(rows) <= _MOST_ROWS else None
+            if len(rows) > _MOST_ROWS:
+                return None
+            words = _Words(text, runs, plain)
+            gaps = [found for row in rows if (found := _gaps(row))]
+            spaced = words.with_gaps(gaps) if len(gaps) >= _LEAST_GAPPED else plain
+            return _reordered(rows, _Words(text, runs, spaced)) or (spaced if spaced != plain else None)
         except MemoryError:
             raise
         except Exception:  # what PDFium cannot make out, or pypdf reads as other characters: the text stands
@@ -150,6 +160,20 @@ class _Words:
             behind = last
         return "".join([*parts, self._plain[behind:]])
 
+    def with_gaps(self, gaps: Sequence[Sequence[_Gap]]) -> str:
+        """The text with two blanks in these gaps."""
+        parts: list[str] = []
+        behind = 0
+        for one, other in itertools.chain.from_iterable(gaps):
+            end, start = self._stretches[one][1], self._stretches[other][0]
+            if start != end or start in (0, len(self._visible)):
+                continue
+            low, high = self._visible[end - 1] + 1, self._visible[start]
+            if "\n" not in self._plain[low:high]:
+                parts += [self._plain[behind:low], _CELL_GAP]
+                behind = high
+        return "".join([*parts, self._plain[behind:]])
+
     def line(self, row: Sequence[_Run]) -> str:
         """Runs as a line, with blanks between those that did not stand side by side."""
         stretches = [self._stretches[run] for run in row]
@@ -159,11 +183,17 @@ class _Words:
             if first == end:
                 continue
             start = self._visible[first]
-            gap = self._plain[self._visible[first - 1] + 1 : start] if first == behind else " "
-            parts.append((" " if gap else "") if parts else "")
+            gap = self._plain[self._visible[first - 1] + 1 : start] if first == behind else _CELL_GAP
+            parts.append((_CELL_GAP if gap == _CELL_GAP else " " if gap else "") if parts else "")
             parts.append(self._plain[start : self._visible[end - 1] + 1])
             behind = end
         return "".join(parts)
+
+
+def _gaps(row: _Row) -> list[_Gap]:
+    """The runs of a line that stand far apart, in pairs."""
+    wide = _GAP * max(run.height for run in row)
+    return [(one, other) for one, other in itertools.pairwise(row) if other.left - one.right >= wide]
 
 
 def _rows(runs: Sequence[_Run]) -> Iterator[_Row]:

@@ -73,14 +73,14 @@ def test_three_columns_and_one_that_ends_earlier(text):
 def test_a_table_drawn_column_by_column_is_read_row_by_row(text):
     page = text((60, 800, TITLE), *by_column(ITEMS), (250, 690, "Total"), (350, 690, "13.70"), (60, 660, SIGNED))
 
-    assert page.split("\n") == [TITLE, *(" ".join(row) for row in ITEMS), "Total 13.70", SIGNED]
+    assert page.split("\n") == [TITLE, *("  ".join(row) for row in ITEMS), "Total 13.70", SIGNED]
 
 
 def test_a_cell_of_two_lines_keeps_its_row(text):
     pieces = by_column(ITEMS, top=760)
     page = text(*pieces[:4], (60, 704, "from our own oven"), *pieces[4:])
 
-    assert page.split("\n") == [*(" ".join(row) for row in ITEMS), "from our own oven"]
+    assert page.split("\n") == [*("  ".join(row) for row in ITEMS), "from our own oven"]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,24 @@ def test_a_cell_of_two_lines_keeps_its_row(text):
         "two addresses",
     ],
 )
-def test_a_page_of_the_usual_kind_is_left_as_it_is_drawn(text, make_pdf, monkeypatch, pieces):
+def test_a_page_of_the_usual_kind_is_read_in_the_order_in_which_it_is_drawn(text, make_pdf, monkeypatch, pieces):
     found = text(*pieces)
     monkeypatch.setattr("pipeline.readers.pdf_order.Pages.ordered", lambda *_: None)
 
-    assert found == text(*pieces)
+    assert [line.split() for line in found.split("\n")] == [line.split() for line in text(*pieces).split("\n")]
+
+
+def test_a_gap_between_two_cells_of_a_row_is_two_blanks(text):
+    rows = [("1", "Olive oil, 5 l", "2", "9.50 EUR"), *(("2", "Jam", "1", "4.20 EUR"),) * 2]
+    page = text((60, 800, TITLE), *across(*zip(*rows, strict=True), lefts=(60, 90, 300, 400)), (60, 640, SIGNED))
+
+    assert page.split("\n") == [TITLE, *("  ".join(row) for row in rows), SIGNED]
+
+
+def test_blanks_of_justified_lines_and_a_few_gaps_on_a_page_are_blanks(text):
+    words = [(60 + 35 * at, 760 - 13 * line, "supply") for line in range(6) for at in range(8)]  # six points apart
+    assert set(text(*words).split("\n")) == {" ".join(["supply"] * 8)}
+    assert text(*across(["Page 1", "Draft"], ["of 3", "May"])).split("\n") == ["Page 1 of 3", "Draft May"]
 
 
 def test_the_words_of_a_page_stay_the_same_whatever_is_drawn_where(text, monkeypatch):
