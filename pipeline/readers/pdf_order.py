@@ -4,7 +4,7 @@
 - A table drawn column by column, one of its columns being numbers: it is read row by row.
 - Lines with gaps, as the rows of tables have: a gap between two cells is two blanks.
 
-PDFium (the extra `rectangles` or `ocr`) says where the page draws what. The words stay those of pypdf: its text is cut
+PDFium says where the page draws what. The words stay those of pypdf: its text is cut
 and put together anew, and only where PDFium sees the same characters in the same order. A page that shows no such case
 keeps the text that it has; so do turned pages, and those written from right to left. These are rules and no model of a
 page: what falls under none is left as it is drawn, which is mostly right.
@@ -20,8 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ReadError
-from pipeline.readers import extras
+import pypdfium2
 
 _LEAST_ROWS = 5  # of columns, with text in all of them
 _LEAST_CELLS = 3  # of a table's column
@@ -67,18 +66,14 @@ _Row = tuple[_Run, ...]  # from left to right, on one line, drawn one after the 
 
 
 class Pages:
-    """The pages of a PDF as PDFium sees them; none where it is not installed or cannot open the file."""
+    """The pages of a PDF as PDFium sees them; none where it cannot open the file."""
 
     def __init__(self, content: bytes, passwords: Sequence[str]) -> None:
         self._document: Any = None
-        try:
-            library = extras.load("pypdfium2", "rectangles", "a PDF")
-        except ReadError:
-            return
         for password in (None, *passwords):
             try:
-                self._document = library.PdfDocument(content, password=password)
-            except library.PdfiumError:
+                self._document = pypdfium2.PdfDocument(content, password=password)
+            except pypdfium2.PdfiumError:
                 continue
             return
 

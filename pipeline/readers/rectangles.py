@@ -1,4 +1,4 @@
-"""Where quotes stand on the pages of a PDF, found by searching them with PDFium (the extra `rectangles`).
+"""Where quotes stand on the pages of a PDF, found by searching them with PDFium.
 
 It does not matter which library made the document's text. Both texts are folded before they are compared, so spaces,
 line breaks and hyphenation may differ. What a page does not draw as text (form values, notes, scans) is not found.
@@ -14,7 +14,6 @@ from typing import Any
 
 from pipeline.data import Rectangle
 from pipeline.errors import ReadError
-from pipeline.readers import extras
 from pipeline.schema import fold
 
 TIMEOUT = 60.0  # seconds that one file may take
@@ -49,10 +48,11 @@ def occurrences(words: str, text: str) -> Iterator[int]:
 
 def answer(request: Request) -> list[tuple[Rectangle, ...]]:
     """For each quote a rectangle a line it stands on; none where it is not found. Raises ReadError."""
-    library = extras.load("pypdfium2", "rectangles", request.file.name)
+    import pypdfium2  # in the child that reads the file
+
     try:
-        document = library.PdfDocument(request.file.read_bytes())
-    except (OSError, library.PdfiumError) as error:
+        document = pypdfium2.PdfDocument(request.file.read_bytes())
+    except (OSError, pypdfium2.PdfiumError) as error:
         raise ReadError(
             f"{request.file.name} cannot be opened by PDFium",
             code="broken",
@@ -62,7 +62,7 @@ def answer(request: Request) -> list[tuple[Rectangle, ...]]:
     try:
         for number in sorted({quote.page for quote in request.quotes}):
             if number <= len(document):
-                page = _Page(library, document, number)
+                page = _Page(pypdfium2.raw, document, number)
                 found.update((quote, page.find(quote)) for quote in request.quotes if quote.page == number)
     finally:
         document.close()
@@ -72,8 +72,8 @@ def answer(request: Request) -> list[tuple[Rectangle, ...]]:
 class _Page:
     """The text of a page with its places."""
 
-    def __init__(self, library: Any, document: Any, number: int) -> None:  # noqa: ANN401 - an extra
-        self._raw = library.raw
+    def __init__(self, raw: Any, document: Any, number: int) -> None:  # noqa: ANN401 - untyped
+        self._raw = raw
         self._number = number
         self._page = document[number - 1]
         self._text = self._page.get_textpage()

@@ -111,7 +111,7 @@ def _ocr() -> Iterator[Check]:
 
 
 _OCR_HINT = "apt install tesseract-ocr (and tesseract-ocr-por for Portuguese, and so on)"
-_OCR_PACKAGES = ("PIL", "pypdfium2", "pillow_heif")
+_OCR_PACKAGES = ("PIL", "pillow_heif")
 _AWAKE_HINT = "Turn sleep off in the system's settings."
 
 

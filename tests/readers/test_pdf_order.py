@@ -6,8 +6,6 @@ import pytest
 
 from pipeline import readers
 
-pytest.importorskip("pypdfium2", reason="the extra `rectangles`")
-
 TITLE = "Supply agreement between the two parties that are named in full length below"
 LEFT = [
     "The supplier shall deliver the goods to",
@@ -135,9 +133,3 @@ def test_the_words_of_a_page_stay_the_same_whatever_is_drawn_where(text, monkeyp
         with monkeypatch.context() as patch:
             patch.setattr("pipeline.readers.pdf_order.Pages.ordered", lambda *_: None)
             assert sorted("".join(found.split())) == sorted("".join(text(*chosen).split()))
-
-
-def test_without_pdfium_a_page_is_read_as_it_is_drawn(text, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pypdfium2", None)
-
-    assert text(*across(LEFT, RIGHT)).split("\n")[0] == f"{LEFT[0]} {RIGHT[0]}"

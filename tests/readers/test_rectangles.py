@@ -11,8 +11,6 @@ from pipeline.errors import ReadError
 from pipeline.readers import read
 from pipeline.readers.rectangles import Quote, Request, answer
 
-pytest.importorskip("pypdfium2", reason="the extra `rectangles`")
-
 
 @pytest.fixture
 def find(tmp_path):

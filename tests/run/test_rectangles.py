@@ -18,8 +18,6 @@ from pipeline.run.rectangles import places
 from pipeline.schema import Field, Object, Text
 from pipeline.store import FileRow, RunInfo, Store
 
-pytest.importorskip("pypdfium2", reason="the extra `rectangles`")
-
 SAMPLE = Path(__file__).parents[2] / "samples/invoices/prairie-lantern.pdf"
 
 

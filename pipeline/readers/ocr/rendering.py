@@ -1,4 +1,4 @@
-"""A page of a PDF -> a picture, with PDFium (the extra `ocr`)."""
+"""A page of a PDF -> a picture, with PDFium. Pillow, of the extra `ocr`, holds it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _MOST_PIXELS = 40_000_000  # of a page that is larger than paper the resolution 
 
 def page(content: bytes, name: str, number: int, passwords: tuple[str, ...]) -> tuple[Any, float]:
     """The page (from 1) in grey, and how many of its pixels are one point. Raises ReadError: broken, missing_extra."""
-    library = extras.load("pypdfium2", "ocr", name)
+    import pypdfium2  # in the child that reads the file
+
     extras.load("PIL.Image", "ocr", name)
     try:
-        document = _open(library, content, passwords)
+        document = _open(pypdfium2, content, passwords)
         try:
             one = document[number - 1]
             width, height = one.get_size()
@@ -34,7 +35,7 @@ def page(content: bytes, name: str, number: int, passwords: tuple[str, ...]) -> 
         ) from None
 
 
-def _open(library: Any, content: bytes, passwords: tuple[str, ...]) -> Any:  # noqa: ANN401 - may not be installed
+def _open(library: Any, content: bytes, passwords: tuple[str, ...]) -> Any:  # noqa: ANN401 - untyped
     for password in passwords:
         try:
             return library.PdfDocument(content, password=password)
