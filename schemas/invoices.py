@@ -16,7 +16,7 @@ NUMBER = (
 TOTAL = (
     "grand total", "total due", "total payable", "gesamtbetrag", "rechnungsbetrag", "endbetrag", "zu zahlen",
     "total ttc", "à payer", "a pagar", "da pagare", "te betalen", "do zapłaty", "к оплате", "genel toplam", "ödenecek",
-    "شامل الضريبة", "देय", "税込", "應付", "应付",
+    "شامل الضريبة", "देय", "税込", "應付", "应付", "payable",
     "total", "gesamt", "summe", "montant", "importe", "importo", "totaal", "razem", "suma", "итог", "toplam",
     "الإجمالي", "المجموع", "कुल", "合计", "总计", "合計", "総計", "합계", "amount due", "balance due",
 )  # fmt: skip

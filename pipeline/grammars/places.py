@@ -147,15 +147,18 @@ class Places:
 
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
         """For each word that it is near, the first preferred, the spans of its type in a cell with that word; on its
-        line, where that has none; on the next one, where that has none. Words beside which nothing stands are left out.
-        """
+        line, where that has none; on the next one, where that has none, but for a row of the table that the line heads.
+        Words beside which nothing stands are left out."""
         if (extractive, limit) not in self._beside:
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
-            on = [_beginning(spans, line) for line in self.lines] + [[]]
+            on = [_beginning(spans, line) for line in self.lines]
+            rows = {row[0] for table in self.tables if len(table) > 1 for row in table}
+            below = [[] if line[0] in rows else found for line, found in zip(self.lines[1:], on[1:], strict=True)]
+            below.append([])
 
             def standing(word: re.Pattern[str], number: int) -> list[Window]:
                 cells = [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
-                return [span for cell in cells for span in _beginning(spans, cell)] or on[number] or on[number + 1]
+                return [span for cell in cells for span in _beginning(spans, cell)] or on[number] or below[number]
 
             groups = [
                 {span for number in numbers for span in standing(word, number)}

@@ -1,7 +1,8 @@
-"""What a page of a PDF shows by where it draws its text, and the text alone does not: three cases, by geometry.
+"""What a page of a PDF shows by where it draws its text, and the text alone does not: four cases, by geometry.
 
 - Lines drawn across columns of prose (left, right, left, right ...): each column is read to its end.
 - A table drawn column by column, one of its columns being numbers: it is read row by row.
+- A row of a table drawn cell by cell, a cell of several lines before the rest: its first lines are one line.
 - Lines with gaps, as the rows of tables have: a gap between two cells is two blanks.
 
 PDFium says where the page draws what. The words stay those of pypdf: its text is cut
@@ -23,7 +24,7 @@ from typing import Any
 import pypdfium2
 
 _LEAST_ROWS = 5  # of columns, with text in all of them
-_LEAST_CELLS = 3  # of a table's column
+_LEAST_CELLS = 3  # of a table's column, or of a row that is torn
 _GUTTER = 0.7  # between columns, all lengths in heights of a line
 _NARROWEST = 10.0  # column of prose
 _FULL = 0.8  # of a column's width: a line that is broken because it is full
@@ -34,6 +35,7 @@ _FARTHEST = 2.5  # from one line of a block to the next, where one has no neighb
 _GAP = 0.8  # between the cells of a row, of the highest in it; blanks of justified lines are smaller
 _LEAST_GAPPED = 3  # rows with gaps on a page
 _CELL_GAP = "  "
+_TALLEST = 12  # lines of a cell
 _MOST_ROWS = 2000  # a page with more is a drawing
 _HYPHENS = str.maketrans({"\x02": "-", "\xad": "-", "\ufffe": "-"})  # PDFium marks those at the end of a line
 
@@ -59,6 +61,10 @@ class _Run:
         """On one line: half of the lower one's height is shared."""
         shared = min(self.top, other.top) - max(self.bottom, other.bottom)
         return shared >= min(self.height, other.height) / 2
+
+    def under(self, other: _Run) -> bool:
+        """Where a line of the same cell may stand: further down, and not all to one side."""
+        return self.top < other.top and self.left < other.right and self.right > other.left
 
 
 _Gap = tuple[_Run, _Run]
@@ -208,7 +214,7 @@ def _reordered(rows: list[_Row], words: _Words) -> str | None:
     blocks: list[tuple[int, int, list[_Row]]] = []
     at = 0
     while at < len(rows):
-        found = _columns(rows, at, words) or _table(rows, at, words)
+        found = _columns(rows, at, words) or _table(rows, at, words) or _wrapped(rows, at, words)
         if found is not None:
             blocks.append((at, *found))
         at = found[0] if found is not None else at + 1
@@ -300,6 +306,26 @@ def _table(rows: list[_Row], start: int, words: _Words) -> tuple[int, list[_Row]
     return end, _by_height([row for column in columns for row in column])
 
 
+def _wrapped(rows: list[_Row], start: int, words: _Words) -> tuple[int, list[_Row]] | None:
+    """A row of a table that begins at `start` and has a cell of several lines, which was drawn before the cells to its
+    right, one of them a number: where it ends, and its lines from top to bottom."""
+    first, lowest, end = rows[start], rows[start][-1], start + 1
+    for at in range(start + 1, len(rows)):
+        run = rows[at][0]
+        if run.beside(first[0]) and run.left >= first[-1].right:
+            first, lowest = first + rows[at], rows[at][-1]
+            end = at + 1
+        elif at - end >= _TALLEST or not _goes_on((lowest,), rows[at], lowest.height):
+            break
+        elif all(one.under(first[-1]) for one in rows[at]):
+            lowest = run
+        else:
+            break
+    block = rows[start:end]
+    torn = len(block) > 2 and len(first) >= _LEAST_CELLS
+    return (end, _by_height(block)) if torn and any(_is_number(words.line([run])) for run in first[1:]) else None
+
+
 def _down(rows: list[_Row], start: int) -> list[_Row]:
     """The rows from `start` on, as long as each stands below the one before."""
     end = start + 1
@@ -309,9 +335,13 @@ def _down(rows: list[_Row], start: int) -> list[_Row]:
 
 
 def _is_numbers(column: list[_Row], words: _Words) -> bool:
-    cells = ["".join(filter(str.isalnum, words.line(row))) for row in column]
-    numbers = sum(2 * sum(map(str.isdigit, cell)) >= max(1, len(cell)) for cell in cells)
-    return numbers >= max(_LEAST_CELLS, len(cells) / 2)
+    numbers = sum(_is_number(words.line(row)) for row in column)
+    return numbers >= max(_LEAST_CELLS, len(column) / 2)
+
+
+def _is_number(cell: str) -> bool:
+    shown = "".join(filter(str.isalnum, cell))
+    return 2 * sum(map(str.isdigit, shown)) >= max(1, len(shown))
 
 
 def _by_height(rows: list[_Row]) -> list[_Row]:

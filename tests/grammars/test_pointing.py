@@ -114,6 +114,14 @@ def test_of_several_pairs_on_a_line_a_value_stands_in_the_cell_of_its_word():
     assert accepts(due, "Due   01/06/2025   printed 02/05/2025", answer("02/05/2025"))
 
 
+def test_the_first_row_of_a_table_is_not_what_its_header_says_of_the_document():
+    total = schema(type="money", near=["total"])
+    text = "Item  Price  Total\nTea  2.00  4.00\nJam  3.00  6.00\nRum  9.00  9.00\nTotal  19.00"
+
+    assert [v for v in ("4.00", "19.00") if accepts(total, text, answer(v))] == ["19.00"]
+    assert accepts(total, "Total\n4.00 EUR net\nCash 5.00", answer("4.00"))
+
+
 LETTER = (
     "Acme Ltd\nCustomer: Bo Lund\nCUSTOMER NO 7   Ref 9\nDelivery\nEva Holm\n1 Elm Road\nSold to   Mia Berg   Page 1\n"
     "Ivo Kern"

@@ -118,6 +118,22 @@ def test_a_gap_between_two_cells_of_a_row_is_two_blanks(text):
     assert page.split("\n") == [TITLE, *("  ".join(row) for row in rows), SIGNED]
 
 
+def test_a_cell_of_several_lines_does_not_tear_its_row(text):
+    first = [(60, 760, "1.00"), (100, 760, "Design of a"), (100, 748, "sample"), (100, 736, "invoice")]
+    rest = [(250, 760, "7 %"), (320, 760, "160.00"), (60, 720, "400.00"), (100, 720, "Balloons"), (250, 720, "19 %")]
+    below = [(320, 720, "316.00"), (60, 700, "Net total: 476.00"), (60, 688, "Due in May")]
+    page = text(*first, *rest, *below)
+
+    assert page.split("\n") == [
+        "1.00  Design of a  7 %  160.00",
+        "sample",
+        "invoice",
+        "400.00  Balloons  19 %  316.00",
+        "Net total: 476.00",
+        "Due in May",
+    ]
+
+
 def test_blanks_of_justified_lines_and_a_few_gaps_on_a_page_are_blanks(text):
     words = [(60 + 35 * at, 760 - 13 * line, "supply") for line in range(6) for at in range(8)]  # six points apart
     assert set(text(*words).split("\n")) == {" ".join(["supply"] * 8)}
