@@ -22,6 +22,7 @@ MAX_CHARS = 400  # of a value whose schema gives no maxLength
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+_DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
 _BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
 
@@ -97,6 +98,12 @@ class Places:
         while low < high and self.text[high - 1] == " ":
             high -= 1
         return low, high
+
+    @cached_property
+    def facts(self) -> list[int]:
+        """Where dates and amounts with decimals begin."""
+        amounts = (start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end))
+        return sorted({*amounts, *(start for start, _ in self.spans("date"))})
 
     @cached_property
     def tables(self) -> list[list[Window]]:

@@ -7,6 +7,7 @@ accepts. Objects and lists are not written here, and in which window a value may
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -129,7 +130,8 @@ def stands_beside(places: Places, node: Text, window: Window) -> bool:
 
 def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -> list[tuple[int, list[int]]]:
     """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it begins
-    with the line. Of these the places beside the first word that the field is near which has any, if one has."""
+    with the line. Of these the places beside the first word that the field is near which has any, if one has; else
+    those of runs without dates and amounts, if there are any."""
     if row := places.row(window):
         return _reach_in_row(places.text, row, extractive.near, limit)
     lines = places.line_parts
@@ -141,7 +143,18 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
             if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
                 reach.append((start, within))
     beside = ([one for one in reach if one[0] in begins] for begins in places.begins_beside(extractive.near))
-    return next(filter(None, beside), reach)
+    return next(filter(None, beside), None) or _without_facts(places.facts, reach) or reach
+
+
+def _without_facts(facts: list[int], reach: list[tuple[int, list[int]]]) -> list[tuple[int, list[int]]]:
+    """The runs that hold no date and no amount: names and addresses do not."""
+    found = []
+    for start, ends in reach:
+        nearest = bisect_left(facts, start)
+        free = [end for end in ends if nearest == len(facts) or end <= facts[nearest]]
+        if free:
+            found.append((start, free))
+    return found
 
 
 def _reach_in_row(text: str, row: TableRow, near: tuple[str, ...], limit: int) -> list[tuple[int, list[int]]]:

@@ -43,7 +43,8 @@ class Extractive(_Annotation):
     Pydantic: `total: Annotated[str, Extractive("money")]`. JSON Schema: `"x-nightdesk": {"type": "money"}`.
     `type` narrows what may be pointed at; `unit="line"` holds the value to lines, and so
     does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address). A run may
-    leave out a label before it ("Supplier: "), what stands apart, and brackets at its end.
+    leave out a label before it ("Supplier: "), what stands apart, and brackets at its end; it holds a date or an
+    amount only where all do, or where it is near a word.
     `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any:
     on its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind
     the word in its cell, or else on its line or the next one. In an item `within` a "row" the words are those of

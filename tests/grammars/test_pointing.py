@@ -187,9 +187,20 @@ def test_a_line_value_is_a_run_of_whole_lines():
     task = schema(unit="line")
     assert accepts(task, SHOP, answer("9 Quay Parade"))
     assert accepts(task, SHOP, answer('Harbour "Lights" 9 Quay Parade'))
-    assert accepts(task, SHOP, answer("9 Quay Parade Whitby YO21 Total 20.00 EUR 12/07/2024"))
+    assert accepts(task, SHOP, answer("9 Quay Parade Whitby YO21"))
     assert not accepts(task, SHOP, answer("9 Quay"))
     assert not accepts(task, SHOP, answer("Quay Parade Whitby YO21"))
+
+
+def test_lines_with_dates_or_amounts_are_no_names_where_there_are_others():
+    task = schema(unit="lines")
+
+    assert not accepts(task, SHOP, answer("Whitby YO21 Total 20.00 EUR 12/07/2024"))
+    assert not accepts(task, SHOP, answer("Paid 25.00 EUR 13/07/2024"))
+    assert accepts(task, "Paid 25.00 EUR\non 13/07/2024", answer("Paid 25.00 EUR on 13/07/2024"))
+    assert accepts(task, "Hall 12, Lot 300\nPaid 25.00", answer("Hall 12, Lot 300"))
+    dated = schema(unit="line", near=["period"])
+    assert accepts(dated, "Period: from 01/02/2025\nAcme Ltd", answer("from 01/02/2025"))
 
 
 def test_a_line_value_may_leave_out_a_label_a_number_in_brackets_and_what_stands_apart():
