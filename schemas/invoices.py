@@ -43,7 +43,7 @@ QUANTITY = (
     "qtd", "quantità", "aantal", "ilość", "количество", "кол-во", "miktar", "adet", "الكمية", "मात्रा", "数量",
 )  # fmt: skip
 AMOUNT = (
-    "amount", "line total", "total", "subtotal", "gesamt", "betrag", "montant", "importe", "valor", "importo", "bedrag",
+    "line total", "total", "amount", "subtotal", "gesamt", "betrag", "montant", "importe", "valor", "importo", "bedrag",
     "wartość", "kwota", "сумма", "стоимость", "tutar", "المبلغ", "राशि", "金額", "金额",
 )  # fmt: skip
 """Words in the header of the table of items, the surest first."""
