@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import cached_property
-from operator import itemgetter, lt
+from operator import itemgetter
 
 from pipeline.finders import MENDED, find, mend
 from pipeline.grammars.columns import GAP, NO_HEADER, TableRow, cells_of_line, cells_of_row, header_above
@@ -22,6 +22,7 @@ MAX_CHARS = 400  # of a value whose schema gives no maxLength
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 _LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
 _BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
@@ -53,12 +54,13 @@ class Places:
     @cached_property
     def lines(self) -> list[Window]:
         """The lines that hold something."""
-        return self._pieces(_LINE)
+        return [self._window(*match.span()) for match in self._written]
 
     @cached_property
     def blocks(self) -> list[Window]:
         """Runs of lines without an empty one between them."""
-        return self._pieces(re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+"))
+        found = (self._window(*match.span()) for match in _BLOCK.finditer(self._source))
+        return [(low, high) for low, high in found if low < high]
 
     @cached_property
     def line_parts(self) -> list[tuple[list[int], list[int]]]:
@@ -67,10 +69,7 @@ class Places:
         next line."""
         word_starts, word_ends = self._bounds("text")
         parts = []
-        for match in _LINE.finditer(self._source):
-            low, high = self._window(match.start(), match.end())
-            if low == high:
-                continue
+        for match, (low, high) in zip(self._written, self.lines, strict=True):
             line, starts, ends = match.group(), [match.start()], [match.end()]
             for gap in GAP.finditer(line):
                 ends.append(match.start() + gap.start())
@@ -86,9 +85,11 @@ class Places:
             parts.append((sorted(begins & word_starts), sorted(at for at in stops & word_ends if at > low)))
         return parts
 
-    def _pieces(self, pattern: re.Pattern[str]) -> list[Window]:
-        found = (self._window(match.start(), match.end()) for match in pattern.finditer(self._source))
-        return [window for window in found if window[0] < window[1]]
+    @cached_property
+    def _written(self) -> list[re.Match[str]]:
+        """Each of `lines` as it stands in the source."""
+        found = ((match, self._window(*match.span())) for match in _LINE.finditer(self._source))
+        return [match for match, (low, high) in found if low < high]
 
     def _window(self, start: int, end: int) -> Window:
         """The folded place of a stretch of the source, without spaces at its ends."""
@@ -113,10 +114,9 @@ class Places:
     @cached_property
     def _cells(self) -> list[list[Window]]:
         """The cells of each of `lines`; empty ones between marks stay."""
-        lines = [match for match in _LINE.finditer(self._source) if lt(*self._window(*match.span()))]
         return [
             [self._window(match.start() + start, match.start() + end) for start, end in cells_of_line(match.group())]
-            for match in lines
+            for match in self._written
         ]
 
     @cached_property
@@ -164,8 +164,8 @@ class Places:
             below.append([])
 
             def standing(word: re.Pattern[str], number: int) -> list[Window]:
-                cells = [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
-                return [span for cell in cells for span in _beginning(spans, cell)] or on[number] or below[number]
+                own = [span for cell in self._cells_with(word, number) for span in _beginning(spans, cell)]
+                return own or on[number] or below[number]
 
             groups = [
                 {span for number in numbers for span in standing(word, number)}
@@ -193,9 +193,12 @@ class Places:
     def _begins_behind(self, word: re.Pattern[str], number: int) -> list[int]:
         line = self.lines[number]
         starts = [at for at in self.line_parts[number][0] if word.search(as_label(self.text[line[0] : at]))]
-        cells = [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
+        cells = self._cells_with(word, number)
         own = [at for at in starts if any(start < at < end for start, end in cells)]
         return own or [*starts, *(at for begins, _ in self.line_parts[number + 1 : number + 2] for at in begins)]
+
+    def _cells_with(self, word: re.Pattern[str], number: int) -> list[Window]:
+        return [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
 
     def _having(self, near: tuple[str, ...]) -> list[tuple[re.Pattern[str], list[int]]]:
         """What each word is found by, with the numbers of the lines that have it."""
@@ -220,8 +223,9 @@ class Places:
         key = (node.extractive, window, limit)
         if key not in self._values:
             spans = self.spans(node.extractive.type)
-            groups = self.beside(node.extractive, limit)
-            if self.row(window):
+            near = node.extractive.near
+            groups = self.beside(node.extractive, limit) if near else []
+            if near and self.row(window):
                 groups = [*self.beneath(node.extractive, window), *groups, spans]
             groups = groups or [spans]
             inside = (

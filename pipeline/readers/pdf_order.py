@@ -5,10 +5,10 @@
 - A row of a table drawn cell by cell, a cell of several lines before the rest: its first lines are one line.
 - Lines with gaps, as the rows of tables have: a gap between two cells is two blanks.
 
-PDFium says where the page draws what. The words stay those of pypdf: its text is cut
-and put together anew, and only where PDFium sees the same characters in the same order. A page that shows no such case
-keeps the text that it has; so do turned pages, and those written from right to left. These are rules and no model of a
-page: what falls under none is left as it is drawn, which is mostly right.
+PDFium says where the page draws what. The words stay those of pypdf: its text is cut and put together anew, and only
+where PDFium sees the same characters in the same order. A page that shows no such case keeps the text that it has; so
+do turned pages, and those written from right to left. These are rules and no model of a page: what falls under none is
+left as it is drawn, which is mostly right.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ class Pages:
                 return None
             words = _Words(text, runs, plain)
             gaps = [found for row in rows if (found := _gaps(row))]
-            spaced = words.with_gaps(gaps) if len(gaps) >= _LEAST_GAPPED else plain
-            return _reordered(rows, _Words(text, runs, spaced)) or (spaced if spaced != plain else None)
+            if len(gaps) >= _LEAST_GAPPED:
+                words.widen(gaps)
+            return _reordered(rows, words) or (words.plain if words.plain != plain else None)
         except MemoryError:
             raise
         except Exception:  # what PDFium cannot make out, or pypdf reads as other characters: the text stands
@@ -116,7 +117,7 @@ class _Words:
     """What runs say, in the words of the text as it was read. They are looked up when first asked for."""
 
     def __init__(self, page: Any, runs: Sequence[_Run], plain: str) -> None:  # noqa: ANN401 - an extra
-        self._page, self._runs, self._plain = page, runs, plain
+        self._page, self._runs, self.plain = page, runs, plain
 
     @functools.cached_property
     def _stretches(self) -> dict[_Run, tuple[int, int]]:
@@ -134,7 +135,7 @@ class _Words:
                 ends[at] = len(seen)
             seen.append(char)
             ends[at] = len(seen)
-        visible = "".join(self._plain.split()).translate(_HYPHENS)
+        visible = "".join(self.plain.split()).translate(_HYPHENS)
         if "".join(seen) != visible or len(set(self._runs)) < len(self._runs):
             raise ValueError("two orders")
         return {
@@ -144,7 +145,7 @@ class _Words:
     @functools.cached_property
     def _visible(self) -> list[int]:
         """Where the visible characters stand."""
-        return [at for at, char in enumerate(self._plain) if not char.isspace()]
+        return [at for at, char in enumerate(self.plain) if not char.isspace()]
 
     def span(self, rows: Sequence[_Row]) -> tuple[int, int]:
         """From where to where rows stand that follow each other."""
@@ -157,23 +158,25 @@ class _Words:
         behind = 0
         for start, end, ordered in blocks:
             first, last = self.span(rows[start:end])
-            parts += [self._plain[behind:first], "\n".join(map(self.line, ordered))]
+            parts += [self.plain[behind:first], "\n".join(map(self.line, ordered))]
             behind = last
-        return "".join([*parts, self._plain[behind:]])
+        return "".join([*parts, self.plain[behind:]])
 
-    def with_gaps(self, gaps: Sequence[Sequence[_Gap]]) -> str:
-        """The text with two blanks in these gaps."""
+    def widen(self, gaps: Sequence[Sequence[_Gap]]) -> None:
+        """Put two blanks in these gaps of the text. The runs stay the stretches that they are."""
+        visible = self._visible
         parts: list[str] = []
         behind = 0
         for one, other in itertools.chain.from_iterable(gaps):
             end, start = self._stretches[one][1], self._stretches[other][0]
-            if start != end or start in (0, len(self._visible)):
+            if start != end or start in (0, len(visible)):
                 continue
-            low, high = self._visible[end - 1] + 1, self._visible[start]
-            if "\n" not in self._plain[low:high]:
-                parts += [self._plain[behind:low], _CELL_GAP]
+            low, high = visible[end - 1] + 1, visible[start]
+            if "\n" not in self.plain[low:high]:
+                parts += [self.plain[behind:low], _CELL_GAP]
                 behind = high
-        return "".join([*parts, self._plain[behind:]])
+        self.plain = "".join([*parts, self.plain[behind:]])
+        del self._visible
 
     def line(self, row: Sequence[_Run]) -> str:
         """Runs as a line, with blanks between those that did not stand side by side."""
@@ -184,9 +187,9 @@ class _Words:
             if first == end:
                 continue
             start = self._visible[first]
-            gap = self._plain[self._visible[first - 1] + 1 : start] if first == behind else _CELL_GAP
+            gap = self.plain[self._visible[first - 1] + 1 : start] if first == behind else _CELL_GAP
             parts.append((_CELL_GAP if gap == _CELL_GAP else " " if gap else "") if parts else "")
-            parts.append(self._plain[start : self._visible[end - 1] + 1])
+            parts.append(self.plain[start : self._visible[end - 1] + 1])
             behind = end
         return "".join(parts)
 
