@@ -11,7 +11,8 @@ NUMBER = (
     "facture n", "numéro de facture", "factura n", "número de factura", "fatura n", "fattura n", "numero fattura",
     "factuurnummer", "factuur nr", "faktura nr", "numer faktury", "счет №", "счёт №", "رقم الفاتورة", "发票号",
     "請求番号", "請求書番号", "invoice", "rechnung", "facture", "factura", "fatura", "fattura", "factuur", "faktura",
-    "счет", "счёт", "فاتورة", "चालान", "发票", "請求書",
+    "счет", "счёт", "فاتورة", "चालान", "发票", "請求書", "credit note", "gutschrift", "avoir", "nota de crédito",
+    "nota di credito", "creditnota",
 )  # fmt: skip
 TOTAL = (
     "grand total", "total due", "total payable", "gesamtbetrag", "rechnungsbetrag", "endbetrag", "zu zahlen",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 
@@ -19,13 +20,26 @@ from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_p
 Window = tuple[int, int]
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
+LABEL = 24  # characters of a label, or behind the word that it is found by
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
-_LABEL = re.compile(r"(?<!\S)[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)")
+_LABEL = re.compile(rf"(?<!\S)[^\W\d][^\s:]{{0,{LABEL}}}\s?:(?=\s|\d)")
+_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001\u3000]")
+_MARKS = re.compile(r"\w*+[\W_]*+")
 _BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class LineParts:
+    """Where values may begin and end in a line; and where the first of several parts ends ("Name, street, town"),
+    which is the end of a value that says what a line says, not of several lines."""
+
+    begins: list[int]
+    ends: list[int]
+    first_part: list[int]
 
 
 class Places:
@@ -63,10 +77,9 @@ class Places:
         return [(low, high) for low, high in found if low < high]
 
     @cached_property
-    def line_parts(self) -> list[tuple[list[int], list[int]]]:
-        """Where a value may begin, and where it may end, in each of `lines`: at its ends; at a wide gap and around a
-        label ("Tel: ") where letters follow; and before brackets that end it. Never inside a word that goes on in the
-        next line."""
+    def line_parts(self) -> list[LineParts]:
+        """Where values may begin and end in each of `lines`: at its ends; at a wide gap and around a label ("Tel: ")
+        where letters follow; and before brackets that end it. Never inside a word that goes on in the next line."""
         word_starts, word_ends = self._bounds("text")
         parts = []
         for match, (low, high) in zip(self._written, self.lines, strict=True):
@@ -79,10 +92,18 @@ class Places:
                 starts.append(match.start() + label.end())
             if bracket := _BRACKET.search(line):
                 ends.append(match.start() + bracket.start())
+            listed = _LISTED.search(line)
+            firsts = [match.start() + listed.start()] if listed else []
             begins = {self._window(at, match.end())[0] for at in starts}
             begins = {at for at in begins if at == low or (at < high and self.text[at].isalpha())}
-            stops = {self._window(match.start(), at)[1] for at in ends}
-            parts.append((sorted(begins & word_starts), sorted(at for at in stops & word_ends if at > low)))
+            stops, parted = ({self._window(match.start(), at)[1] for at in ways} for ways in (ends, firsts))
+            parts.append(
+                LineParts(
+                    sorted(begins & word_starts),
+                    sorted(at for at in stops & word_ends if at > low),
+                    sorted(at for at in (parted - stops) & word_ends if at > low),
+                )
+            )
         return parts
 
     @cached_property
@@ -155,7 +176,7 @@ class Places:
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
         """For each word that it is near, the first preferred, the spans of its type in a cell with that word; on its
         line, where that has none; on the next one, where that has none, but for a row of the table that the line heads.
-        Words beside which nothing stands are left out."""
+        Words beside which nothing stands are left out. First come identifiers right behind one of the words."""
         if (extractive, limit) not in self._beside:
             spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
             on = [_beginning(spans, line) for line in self.lines]
@@ -167,10 +188,13 @@ class Places:
                 own = [span for cell in self._cells_with(word, number) for span in _beginning(spans, cell)]
                 return own or on[number] or below[number]
 
-            groups = [
-                {span for number in numbers for span in standing(word, number)}
-                for word, numbers in self._having(extractive.near)
-            ]
+            having = self._having(extractive.near)
+            groups = [{span for number in numbers for span in standing(word, number)} for word, numbers in having]
+            if extractive.type == "id":  # what names an identifier stands right before it
+                pairs = zip(having, groups, strict=True)
+                groups = [
+                    {span for span in group if self._is_behind(word, span)} for (word, _), group in pairs
+                ] + groups
             self._beside[extractive, limit] = [sorted(group) for group in groups if group]
         return self._beside[extractive, limit]
 
@@ -191,11 +215,20 @@ class Places:
         return self._begins[near]
 
     def _begins_behind(self, word: re.Pattern[str], number: int) -> list[int]:
-        line = self.lines[number]
-        starts = [at for at in self.line_parts[number][0] if word.search(as_label(self.text[line[0] : at]))]
+        low, high = self.lines[number]
+        starts = [at for at in self.line_parts[number].begins if _ends_a_label(word, self.text[low:at])]
         cells = self._cells_with(word, number)
-        own = [at for at in starts if any(start < at < end for start, end in cells)]
-        return own or [*starts, *(at for begins, _ in self.line_parts[number + 1 : number + 2] for at in begins)]
+        if own := [at for at in starts if any(start < at < end for start, end in cells)]:
+            return own
+        alone = any(_ends_a_label(word, self.text[slice(*cell)], alone=True) for cell in [*cells, (low, high)])
+        below = self.line_parts[number + 1 : number + 2] if alone else []
+        return [*starts, *(at for line in below for at in line.begins)]
+
+    def _is_behind(self, word: re.Pattern[str], span: Window) -> bool:
+        """Whether nothing but marks stands between the word, to its end, and the span on its line."""
+        line = self.lines[bisect_right(self.lines, span[0], key=itemgetter(0)) - 1]
+        before = as_label(self.text[line[0] : span[0]])
+        return any(_MARKS.fullmatch(before, match.end()) for match in word.finditer(before))
 
     def _cells_with(self, word: re.Pattern[str], number: int) -> list[Window]:
         return [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]
@@ -265,6 +298,13 @@ class Places:
             places = [*self.words, *self.spans(value_type)]
             self._marks[value_type] = {start for start, _ in places}, {end for _, end in places}
         return self._marks[value_type]
+
+
+def _ends_a_label(word: re.Pattern[str], text: str, *, alone: bool = False) -> bool:
+    """Whether the word stands close to the end of the text; `alone`: and no number behind it."""
+    said = as_label(text)
+    behind = (said[match.end() :] for match in word.finditer(said))
+    return any(len(rest) <= LABEL and not (alone and any(map(str.isdigit, rest))) for rest in behind)
 
 
 def _beginning(spans: list[Window], window: Window) -> list[Window]:

@@ -136,11 +136,13 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
         return _reach_in_row(places.text, row, extractive.near, limit)
     lines = places.line_parts
     reach = []
-    for number, (starts, _) in enumerate(lines):
-        for start in starts:
+    for number, line in enumerate(lines):
+        first = line.first_part if extractive.unit == "line" else []
+        for start in line.begins:
             last = number + (MAX_LINES if start == places.lines[number][0] else 1)
-            ends = [end for _, stops in lines[number:last] for end in stops if end <= window[1]]
-            if start >= window[0] and (within := [end for end in ends if 0 < end - start <= limit]):
+            ends = sorted([*first, *(end for one in lines[number:last] for end in one.ends)])
+            within = [end for end in ends if end <= window[1] and 0 < end - start <= limit]
+            if start >= window[0] and within:
                 reach.append((start, within))
     beside = ([one for one in reach if one[0] in begins] for begins in places.begins_beside(extractive.near))
     return next(filter(None, beside), None) or _without_facts(places.facts, reach) or reach
