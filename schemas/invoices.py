@@ -1,6 +1,6 @@
 """An invoice with its line items."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -82,8 +82,8 @@ class Invoice(BaseModel):
     customer: Annotated[str | None, Extractive(unit="line", near=CUSTOMER)] = Field(
         max_length=80, description="who receives the invoice and has to pay"
     )
-    currency: Literal["EUR", "USD", "GBP", "BRL", "CHF", "JPY", "RUB"] | None = Field(
-        description="currency of the amounts, as its ISO code"
+    currency: Annotated[str | None, Extractive("currency")] = Field(
+        max_length=12, description="currency of the amounts, as printed: its sign or its code"
     )
     total: Annotated[str | None, Extractive("money", near=TOTAL)] = Field(
         max_length=20, description="total with tax, before payments already made, without the currency sign"

@@ -35,6 +35,8 @@ def _is_normalised(label: object, value: object, type: ValueType) -> bool:
             return bool(one & other)
     if type == "date" and _is_same_day(str(label), str(value)):
         return True
+    if type == "currency" and _is_same_currency(str(label), str(value)):
+        return True
     one_text, other_text = _squeeze(str(label)), _squeeze(str(value))
     return one_text == other_text if one_text or other_text else str(label).strip() == str(value).strip()
 
@@ -66,6 +68,12 @@ def _is_same_day(label: str, value: str) -> bool:
     if len({*one}) > 1 and len({*other}) > 1:
         return one == other
     return not {*one}.isdisjoint(other)
+
+
+def _is_same_currency(label: str, value: str) -> bool:
+    """Whether both name one currency: a sign or a code."""
+    one, other = normalise(label, "currency"), normalise(value, "currency")
+    return one is not None and other is not None and one.value == other.value
 
 
 def _squeeze(text: str) -> str:

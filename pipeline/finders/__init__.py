@@ -36,7 +36,7 @@ __all__ = [
 
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
-ValueType = Literal["text", "date", "money", "number", "id", "email", "phone", "iban", "url"]
+ValueType = Literal["text", "date", "money", "number", "id", "currency", "email", "phone", "iban", "url"]
 
 MENDED: tuple[ValueType, ...] = ("date", "money", "number")
 """Types whose values may hold letters that OCR read in place of digits, see `mend`."""

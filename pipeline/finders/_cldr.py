@@ -6,6 +6,7 @@ import unicodedata
 from functools import cache
 
 from babel import Locale
+from babel.core import get_global
 from babel.numbers import list_currencies
 
 # In this order: where two languages give one word to two months (Polish and Croatian: listopada), the earlier language
@@ -93,3 +94,10 @@ def month_names() -> dict[str, tuple[int, ...]]:
 def currency_codes() -> frozenset[str]:
     """ISO 4217 codes, those of former currencies too."""
     return frozenset(list_currencies())
+
+
+@cache
+def codes_in_use() -> frozenset[str]:
+    """Those of currencies that some country pays with today."""
+    uses = (use for country in get_global("territory_currencies").values() for use in country)
+    return frozenset(code for code, _, until, tender in uses if tender and not until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ValueType = Literal["text", "date", "money", "number", "id", "email", "phone", "iban", "url"]
+ValueType = Literal["text", "date", "money", "number", "id", "currency", "email", "phone", "iban", "url"]
 Unit = Literal["word", "line", "lines"]
 Merge = Literal["first", "last", "confident", "majority", "union"]
 

@@ -222,7 +222,7 @@ class _Reader:
             raise _refuse(
                 at,
                 f"`{keyword}` stands on an extractive field, whose value is the document's own words",
-                "Drop it; narrow the field with a type: date, money, number, id, email, phone, iban, url.",
+                "Drop it; narrow the field with a type: date, money, currency, number, id, email, phone, iban, url.",
             )
         text = Text(
             low or 0,

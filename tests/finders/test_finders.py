@@ -38,7 +38,7 @@ def value(text: str, type: str, **more) -> str | None:
 
 
 def test_every_type_has_its_finder() -> None:
-    assert finder_types() == {"date", "money", "number", "id", "email", "phone", "iban", "url"}
+    assert finder_types() == {"date", "money", "currency", "number", "id", "email", "phone", "iban", "url"}
     assert find("anything", "text") == []
     assert normalise("anything", "text") is None
 
@@ -495,6 +495,43 @@ def test_the_normal_form_of_an_identifier_has_capitals_and_no_blanks() -> None:
     assert value("ft 1/448", "id") == "1/448"
     assert value("FT 1/448", "id") == "FT1/448"
     assert value("rg-٢١٤", "id") == "RG-214"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("TOTAL GBP 5.00 or 5.00 €, -£5.00, EUR5.00", ["GBP", "€: EUR", "£: GBP", "EUR"]),
+        ("Prices in CHF (US$ on demand). Price [zł] Preis(€)", ["CHF", "US$: USD", "zł: PLN", "€: EUR"]),
+        ("R$ 12,00 and HK$ 3", ["R$: BRL", "HK$: HKD"]),
+        ("12 kr.; 7 Kr", ["kr.: kr", "Kr"]),
+        ("1.200円 金额（元）", ["円: JPY", "元: CNY"]),
+        ("5,00 руб. 12 рублей", ["руб.: RUB", "рублей: RUB"]),
+        ("5 million euros, 3 Mio. Euro", ["euros: EUR", "Euro: EUR"]),
+        ("DEVISE : EURO (EUR)", ["EURO: EUR", "EUR"]),
+        ("٥٠٫٠٠ ر.س", ["ر.س: SAR"]),
+        ("$ (5.00) ¥3,000", ["$: USD", "¥: JPY"]),
+        ("kr Fr. RM 元 ESA DEM TOP EURs SEUR, PROGRAMM 5", []),
+    ],
+)
+def test_currencies(text, expected) -> None:
+    found = [quote if quote == value else f"{quote}: {value}" for quote, value in quotes(text, "currency")]
+    assert found == expected
+
+
+def test_a_currency_that_several_countries_write_alike_is_marked() -> None:
+    assert [span.ambiguous for span in find("$5 ¥5 5 kr", "currency")] == [True] * 3
+    assert [span.ambiguous for span in find("US$5 5 JPY 5 SEK £5", "currency")] == [False] * 4
+
+
+@pytest.mark.parametrize("locale", [*LANGUAGES, "de_CH", "pt_BR", "sv", "cs", "hu", "uk", "he", "ko", "vi", "id", "ms"])
+@settings(max_examples=25, deadline=None)
+@given(
+    amount=st.decimals(-99_999, 99_999, places=2),
+    code=st.sampled_from(["EUR", "GBP", "BRL", "CHF", "PLN", "RUB", "TRY", "INR"]),
+)
+def test_the_currency_of_an_amount_is_read_as_each_language_writes_it(locale, amount, code) -> None:
+    text = f"x {format_currency(amount, code, locale=locale)} x"
+    assert code in [span.value for span in find(text, "currency")]
 
 
 # -- laws -------------------------------------------------------------------------------------------------------

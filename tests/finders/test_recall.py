@@ -29,12 +29,14 @@ FLOORS = [
     ("einvoice", "date", ("issue_date",), 0.92),
     ("einvoice", "money", ("grand_total", "tax_basis_total", "tax_total"), 0.89),
     ("einvoice", "id", ("invoice_number",), 1.0),
+    ("einvoice", "currency", ("currency",), 1.0),
     ("einvoice", "iban", ("PayeePartyCreditorFinancialAccount/IBANID",), 0.87),
     ("einvoice", "phone", ("TelephoneUniversalCommunication/CompleteNumber",), 0.66),
     ("einvoice", "email", ("EmailURIUniversalCommunication/URIID",), 1.0),
     ("invoice2data", "date", ("date", "date_due"), 1.0),
     ("invoice2data", "money", ("amount", "amount_untaxed", "amount_tax"), 1.0),
     ("invoice2data", "id", ("invoice_number", "order_id"), 0.8),  # one is glued to its neighbours
+    ("invoice2data", "currency", ("currency",), 1.0),
     ("invoice2data", "phone", ("telephone",), 0.5),
     ("invoice2data", "iban", ("iban",), 0.0),  # one is not in the text, one is no IBAN
     ("kleister-nda", "date", ("effective_date",), 0.92),
@@ -56,6 +58,7 @@ OWN = [
     ("invoices", "money", ("total", "items.amount")),
     ("contracts", "date", ("date",)),
     ("invoices", "id", ("number",)),
+    ("invoices", "currency", ("currency",)),
 ]
 
 
@@ -97,7 +100,7 @@ def is_found(text: str, value: object, type: str) -> bool:
     spans = find(text, type)
     if isinstance(value, int | float):
         return any(Decimal(span.value) == Decimal(str(value)) for span in spans)
-    form = normalise(value, type) if type in ("date", "money", "number") else None
+    form = normalise(value, type) if type in ("date", "money", "number", "currency") else None
     return any(
         squeeze(text[span.start : span.end]) == squeeze(value) or (form and span.value == form.value) for span in spans
     )
