@@ -25,6 +25,14 @@ CUSTOMER = (
     "bill to", "billed to", "sold to", "invoice to", "customer:", "client:", "kunde:", "rechnungsempfänger",
     "facturé à", "cliente", "klant:", "nabywca", "покупатель", "плательщик", "заказчик", "müşteri", "العميل", "ग्राहक",
     "客户", "お客様", "for:", "to:",
+    "ship to", "deliver to", "delivery address", "lieferadresse", "adresse de livraison", "dirección de entrega",
+    "endereço de entrega", "indirizzo di consegna", "afleveradres", "adres dostawy", "адрес доставки",
+)  # fmt: skip
+DATE = (
+    "invoice date", "date of invoice", "date of issue", "issue date", "issued", "rechnungsdatum", "date de facture",
+    "date d'émission", "fecha de factura", "fecha de emisión", "data da fatura", "data de emissão", "data fattura",
+    "data emissione", "factuurdatum", "data wystawienia", "дата счета", "дата счёта", "fatura tarihi", "تاريخ الفاتورة",
+    "चालान तिथि", "开票日期", "請求日", "発行日",
 )  # fmt: skip
 DUE = (
     "due", "pay by", "payable", "fällig", "zahlbar", "zahlungsziel", "échéance", "payer avant", "vencimiento", "vence",
@@ -70,7 +78,7 @@ class Invoice(BaseModel):
     number: Annotated[str | None, Extractive("id", near=NUMBER)] = Field(
         max_length=30, description="number of the invoice"
     )
-    date: Annotated[str | None, Extractive("date")] = Field(
+    date: Annotated[str | None, Extractive("date", near=DATE)] = Field(
         max_length=30, description="day on which the invoice was issued, as printed"
     )
     due_date: Annotated[str | None, Extractive("date", near=DUE)] = Field(

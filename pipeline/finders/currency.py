@@ -17,6 +17,7 @@ from pipeline.finders._currencies import SIGNS, currencies
 
 _SHARED = frozenset("$¥￥")
 _LEAST = 3  # letters of a name
+_COMPANIES = {"BHD"}  # Malaysian companies have the code of Bahrain's dinar in their names
 _DIGIT = re.compile(r"\d")
 _MARKS = " \u00a0\u202f\u2009\t:()-\u2212"  # between a currency and its amount
 
@@ -56,7 +57,9 @@ def _alone() -> re.Pattern[str]:
     """Signs, and names and codes as whole words."""
     signs = [one for one in SIGNS if not any(map(str.isalpha, one))]
     dollars = [one for one in SIGNS if one[0].isalpha() and one[-1] == "$"]
-    words = {one for one in SIGNS if one.isalpha() and len(one) >= _LEAST} | (codes_in_use() & currencies().keys())
+    words = {one for one in SIGNS if one.isalpha() and len(one) >= _LEAST} | (
+        codes_in_use() & currencies().keys()
+    ) - _COMPANIES
     return re.compile(rf"{_any(signs)}|(?<![^\W_])(?:{_any(dollars)}|(?:{_any(words)})(?![^\W_]))")
 
 

@@ -23,11 +23,12 @@ MAX_CHARS = 400  # of a value whose schema gives no maxLength
 LABEL = 24  # characters of a label, or behind the word that it is found by
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
+_CONTACTS: tuple[ValueType, ...] = ("phone", "email", "iban")
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 _LABEL = re.compile(rf"(?<!\S)[^\W\d][^\s:]{{0,{LABEL}}}\s?:(?=\s|\d)")
-_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001\u3000]")
+_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]|\u3000+")
 _MARKS = re.compile(r"\w*+[\W_]*+")
 _BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
 
@@ -93,7 +94,9 @@ class Places:
             if bracket := _BRACKET.search(line):
                 ends.append(match.start() + bracket.start())
             listed = _LISTED.search(line)
-            firsts = [match.start() + listed.start()] if listed else []
+            # "Acme, Ltd" lists nothing; the number of a house or a town does.
+            lists = listed and (listed.group().isspace() or any(map(str.isdigit, line[listed.end() :])))
+            firsts = [match.start() + listed.start()] if listed and lists else []
             begins = {self._window(at, match.end())[0] for at in starts}
             begins = {at for at in begins if at == low or (at < high and self.text[at].isalpha())}
             stops, parted = ({self._window(match.start(), at)[1] for at in ways} for ways in (ends, firsts))
@@ -126,6 +129,11 @@ class Places:
         """Where dates and amounts with decimals begin."""
         amounts = (start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end))
         return sorted({*amounts, *(start for start, _ in self.spans("date"))})
+
+    @cached_property
+    def contacts(self) -> list[int]:
+        """Where telephone numbers, mail addresses and bank accounts begin."""
+        return sorted({start for type in _CONTACTS for start, _ in self.spans(type)})
 
     @cached_property
     def tables(self) -> list[list[Window]]:

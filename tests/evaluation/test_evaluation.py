@@ -71,6 +71,13 @@ def test_types_compare_days_and_amounts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "value", "right"), [("EUR", "€", 1), ("¥", "JPY", 1), ("EUR", "£", 0), ("kr", "€", 0)]
+)
+def test_a_sign_and_a_code_name_one_currency(label, value, right) -> None:
+    assert evaluate_one({"c": label}, {"c": value}, {"c": "currency"}).micro.normalised.right == right
+
+
+@pytest.mark.parametrize(
     ("label", "value", "right"),
     [
         ("2018-03-04", "03/04/2018", True),

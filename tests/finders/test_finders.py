@@ -502,6 +502,7 @@ def test_the_normal_form_of_an_identifier_has_capitals_and_no_blanks() -> None:
     [
         ("TOTAL GBP 5.00 or 5.00 €, -£5.00, EUR5.00", ["GBP", "€: EUR", "£: GBP", "EUR"]),
         ("Prices in CHF (US$ on demand). Price [zł] Preis(€)", ["CHF", "US$: USD", "zł: PLN", "€: EUR"]),
+        ("BHD 5.000", ["BHD"]),
         ("R$ 12,00 and HK$ 3", ["R$: BRL", "HK$: HKD"]),
         ("12 kr.; 7 Kr", ["kr.: kr", "Kr"]),
         ("1.200円 金额（元）", ["円: JPY", "元: CNY"]),
@@ -510,7 +511,7 @@ def test_the_normal_form_of_an_identifier_has_capitals_and_no_blanks() -> None:
         ("DEVISE : EURO (EUR)", ["EURO: EUR", "EUR"]),
         ("٥٠٫٠٠ ر.س", ["ر.س: SAR"]),
         ("$ (5.00) ¥3,000", ["$: USD", "¥: JPY"]),
-        ("kr Fr. RM 元 ESA DEM TOP EURs SEUR, PROGRAMM 5", []),
+        ("SDN BHD kr Fr. RM 元 ESA DEM TOP EURs SEUR, PROGRAMM 5", []),
     ],
 )
 def test_currencies(text, expected) -> None:

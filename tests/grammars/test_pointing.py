@@ -261,6 +261,21 @@ def test_of_a_line_that_lists_a_value_may_be_the_first_part(line):
     assert not accepts(schema(unit="lines"), f"Bill 7\n{line}\nTel 5", answer("Acme Ltd"))
 
 
+def test_a_name_with_a_comma_is_one():
+    assert accepts(schema(unit="line"), "Bill\nEstrela, Lda\nTel 5", answer("Estrela, Lda"))
+    assert not accepts(schema(unit="line"), "Bill\nEstrela, Lda\nTel 5", answer("Estrela"))
+
+
+def test_a_name_holds_no_telephone_number_no_address_of_mail_and_no_account():
+    text = "Bill 7\n{}\nEva Holm\n9 Elm Road"
+
+    for line in ("030 123 45 67", "Call 030 123 45 67", "write to eva@x.example", "DE89 3704 0044 0532 0130 00"):
+        assert not accepts(schema(unit="line"), text.format(line), answer(line))
+        assert accepts(schema(unit="line"), line, answer(line))
+        assert accepts(schema(unit="line"), text.format(line), answer("Eva Holm 9 Elm Road"))
+    assert accepts(schema(unit="lines"), text.format("4700-321 Braga"), answer("4700-321 Braga"))
+
+
 def test_a_typed_value_is_a_span_of_its_type_and_the_spans_are_candidates():
     task = schema(type="date")
     assert accepts(task, SHOP, answer("12/07/2024"))
