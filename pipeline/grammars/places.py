@@ -23,7 +23,8 @@ MAX_CHARS = 400  # of a value whose schema gives no maxLength
 LABEL = 24  # characters of a label, or behind the word that it is found by
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
-_CONTACTS: tuple[ValueType, ...] = ("phone", "email", "iban")
+_FACTS: tuple[ValueType, ...] = ("date", "email", "iban")
+_POSTAL_CODE = 9  # digits at most
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
@@ -93,20 +94,12 @@ class Places:
                 starts.append(match.start() + label.end())
             if bracket := _BRACKET.search(line):
                 ends.append(match.start() + bracket.start())
-            listed = _LISTED.search(line)
-            # "Acme, Ltd" lists nothing; the number of a house or a town does.
-            lists = listed and (listed.group().isspace() or any(map(str.isdigit, line[listed.end() :])))
-            firsts = [match.start() + listed.start()] if listed and lists else []
             begins = {self._window(at, match.end())[0] for at in starts}
-            begins = {at for at in begins if at == low or (at < high and self.text[at].isalpha())}
-            stops, parted = ({self._window(match.start(), at)[1] for at in ways} for ways in (ends, firsts))
-            parts.append(
-                LineParts(
-                    sorted(begins & word_starts),
-                    sorted(at for at in stops & word_ends if at > low),
-                    sorted(at for at in (parted - stops) & word_ends if at > low),
-                )
-            )
+            begins = {at for at in begins & word_starts if at == low or (at < high and self.text[at].isalpha())}
+            stops = {self._window(match.start(), at)[1] for at in ends}
+            first = {self._window(match.start(), match.start() + at)[1] for at in _first_part(line)} - stops
+            ends_of = ([at for at in sorted(found & word_ends) if at > low] for found in (stops, first))
+            parts.append(LineParts(sorted(begins), *ends_of))
         return parts
 
     @cached_property
@@ -126,14 +119,11 @@ class Places:
 
     @cached_property
     def facts(self) -> list[int]:
-        """Where dates and amounts with decimals begin."""
-        amounts = (start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end))
-        return sorted({*amounts, *(start for start, _ in self.spans("date"))})
-
-    @cached_property
-    def contacts(self) -> list[int]:
-        """Where telephone numbers, mail addresses and bank accounts begin."""
-        return sorted({start for type in _CONTACTS for start, _ in self.spans(type)})
+        """Where dates, amounts with decimals, telephone numbers, addresses of mail and bank accounts begin."""
+        plain = {start for type in _FACTS for start, _ in self.spans(type)}
+        amounts = {start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end)}
+        phones = {start for start, end in self.spans("phone") if _digits(self.text[start:end]) > _POSTAL_CODE}
+        return sorted(plain | amounts | phones)
 
     @cached_property
     def tables(self) -> list[list[Window]]:
@@ -306,6 +296,18 @@ class Places:
             places = [*self.words, *self.spans(value_type)]
             self._marks[value_type] = {start for start, _ in places}, {end for _, end in places}
         return self._marks[value_type]
+
+
+def _digits(text: str) -> int:
+    return sum(map(str.isdigit, text))
+
+
+def _first_part(line: str) -> list[int]:
+    """Where the first part of a line that lists ends: behind Acme in "Acme, 9 Elm Road", not in "Acme, Ltd"."""
+    listed = _LISTED.search(line)
+    if listed and (listed.group().isspace() or any(map(str.isdigit, line[listed.end() :]))):
+        return [listed.start()]
+    return []
 
 
 def _ends_a_label(word: re.Pattern[str], text: str, *, alone: bool = False) -> bool:

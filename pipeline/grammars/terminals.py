@@ -131,7 +131,7 @@ def stands_beside(places: Places, node: Text, window: Window) -> bool:
 def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -> list[tuple[int, list[int]]]:
     """Every place where a run of lines may begin, with its ends: in this line, and in the next ones where it begins
     with the line. Of these the places beside the first word that the field is near which has any, if one has; else
-    those of runs without dates, amounts and, for a name, telephone numbers and the like, if there are any."""
+    those of runs without dates, amounts, telephone numbers and the like, if there are any."""
     if row := places.row(window):
         return _reach_in_row(places.text, row, extractive.near, limit)
     lines = places.line_parts
@@ -145,12 +145,11 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
             if start >= window[0] and within:
                 reach.append((start, within))
     beside = ([one for one in reach if one[0] in begins] for begins in places.begins_beside(extractive.near))
-    facts = places.facts if extractive.unit == "lines" else sorted({*places.facts, *places.contacts})
-    return next(filter(None, beside), None) or _without_facts(facts, reach) or reach
+    return next(filter(None, beside), None) or _without_facts(places.facts, reach) or reach
 
 
 def _without_facts(facts: list[int], reach: list[tuple[int, list[int]]]) -> list[tuple[int, list[int]]]:
-    """The runs that hold none of the facts: names and addresses do not."""
+    """The runs that hold none of the facts: names and addresses of houses do not."""
     found = []
     for start, ends in reach:
         nearest = bisect_left(facts, start)
