@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -53,6 +54,7 @@ class Places:
         self.text = self._folded.text
         self.all: Window = (0, len(self.text))
         self._spans: dict[ValueType, list[Window]] = {}
+        self._listed: dict[tuple[str, ...], list[Window]] = {}
         self._beside: dict[tuple[Extractive, int], list[list[Window]]] = {}
         self._begins: dict[tuple[str, ...], list[set[int]]] = {}
         self._values: dict[tuple[Extractive, Window, int], list[str]] = {}
@@ -171,12 +173,36 @@ class Places:
             self._spans[value_type] = sorted(window for window in found if window[0] < window[1])
         return self._spans[value_type]
 
+    def spans_of(self, extractive: Extractive) -> list[Window]:
+        """Where values stand that the field may have: those of its type, or the words of its list."""
+        if not extractive.one_of:
+            return self.spans(extractive.type)
+        if extractive.one_of not in self._listed:
+            self._listed[extractive.one_of] = sorted({*self._places_of(extractive.one_of)})
+        return self._listed[extractive.one_of]
+
+    def _places_of(self, listed: tuple[str, ...]) -> Iterator[Window]:
+        """Where these words stand as whole words, in upper or lower case."""
+        wanted: dict[str, list[list[str]]] = {}
+        for one in listed:
+            if cut := [unit.casefold() for unit in units(fold(one).text.strip())]:
+                wanted.setdefault(cut[0], []).append(cut)
+        for at, (start, _) in enumerate(self.words):
+            for cut in wanted.get(self._cased[at], ()):
+                if self._cased[at : at + len(cut)] == cut:
+                    yield start, self.words[at + len(cut) - 1][1]
+
+    @cached_property
+    def _cased(self) -> list[str]:
+        """The words without case."""
+        return [self.text[start:end].casefold() for start, end in self.words]
+
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
         """For each word that it is near, the first preferred, the spans of its type in a cell with that word; on its
         line, where that has none; on the next one, where that has none, but for a row of the table that the line heads.
         Words beside which nothing stands are left out. First come identifiers right behind one of the words."""
         if (extractive, limit) not in self._beside:
-            spans = [span for span in self.spans(extractive.type) if span[1] - span[0] <= limit]
+            spans = [span for span in self.spans_of(extractive) if span[1] - span[0] <= limit]
             on = [_beginning(spans, line) for line in self.lines]
             rows = {row[0] for table in self.tables if len(table) > 1 for row in table}
             below = [[] if line[0] in rows else found for line, found in zip(self.lines[1:], on[1:], strict=True)]
@@ -200,7 +226,7 @@ class Places:
         """For each word that stands in the header of the row that the window is, the spans in the cell below."""
         row = self.row(window)
         cells = row.below(extractive.near) if row else []
-        return [_beginning(self.spans(extractive.type), cell) for cell in cells]
+        return [_beginning(self.spans_of(extractive), cell) for cell in cells]
 
     def begins_beside(self, near: tuple[str, ...]) -> list[set[int]]:
         """For each word, the first preferred, where a value of `line_parts` may begin: behind the word in its cell;
@@ -248,12 +274,12 @@ class Places:
         return [self.text[start:end] for start, end in self.words[first:last]]
 
     def values_in(self, node: Text, window: Window, limit: int) -> list[str]:
-        """The typed values in the window, without repeats, in the order of the text."""
-        if node.extractive is None or node.extractive.type == "text":
+        """The values in the window that were found, without repeats, in the order of the text."""
+        if node.extractive is None or not node.extractive.finds:
             return []
         key = (node.extractive, window, limit)
         if key not in self._values:
-            spans = self.spans(node.extractive.type)
+            spans = self.spans_of(node.extractive)
             near = node.extractive.near
             groups = self.beside(node.extractive, limit) if near else []
             if near and self.row(window):

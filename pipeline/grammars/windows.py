@@ -31,7 +31,7 @@ def possible(places: Places, node: Node, window: Window) -> bool:
             return any(holds(places, node, one) for one in pieces(places, node.within, window))
         case Text(extractive=e) if e is not None:
             limit = node.max_length or MAX_CHARS
-            if places.values_in(node, places.all, limit):
+            if e.one_of or places.values_in(node, places.all, limit):
                 return bool(places.values_in(node, window, limit))
             return any(word != " " and len(word) <= limit for word in places.words_in(window))
     return True

@@ -41,10 +41,11 @@ class Extractive(_Annotation):
     """Marks a string field as copied from the document.
 
     Pydantic: `total: Annotated[str, Extractive("money")]`. JSON Schema: `"x-nightdesk": {"type": "money"}`.
-    `type` narrows what may be pointed at; `unit="line"` holds the value to lines, and so
-    does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an address). A run may
-    leave out a label before it ("Supplier: "), what stands apart, and brackets at its end; it holds a date or an
-    amount only where all do, or where it is near a word.
+    `type` narrows what may be pointed at; `one_of` to words of a list, in upper or lower case. `unit="line"` holds the
+    value to lines, and so does "lines": both take runs of lines, but "line" expects one (a name), "lines" several (an
+    address). A run may leave out a label before it ("Supplier: "), what stands apart, and brackets at its end; a name
+    what follows it on its line ("Acme, 9 Elm Road"). It holds a date, an amount, a telephone number and the like only
+    where all do, or where it is near a word.
     `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any:
     on its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind
     the word in its cell, or else on its line or the next one. In an item `within` a "row" the words are those of
@@ -55,12 +56,19 @@ class Extractive(_Annotation):
     type: ValueType = "text"
     unit: Unit = "word"
     near: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+
+    @property
+    def finds(self) -> bool:
+        """Whether it points at spans that are found before the model is asked."""
+        return self.type != "text" or bool(self.one_of)
 
     def says(self) -> dict[str, object]:
         """See _Annotation."""
-        words = self.near if isinstance(self.near, str) else [*self.near]  # a text alone is refused where it is read
-        near = {"near": words} if self.near else {}
-        return {"extractive": True, "type": self.type, "unit": self.unit, **near}
+        lists = {"near": self.near, "one_of": self.one_of}
+        # A text alone is refused where it is read.
+        words = {key: said if isinstance(said, str) else [*said] for key, said in lists.items() if said}
+        return {"extractive": True, "type": self.type, "unit": self.unit, **words}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _NUMBER = {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _LIST = {"type", "items", "minItems", "maxItems"}
 _OBJECT = {"type", "properties", "required", "additionalProperties"}
 _CHOICE = {"type", "enum", "const"}
-_ON_TEXT = {"type", "extractive", "unit", "near", "summary"}
+_ON_TEXT = {"type", "extractive", "unit", "near", "one_of", "summary"}
 _ON_LIST = {"in_order", "within"}
 _ON_OBJECT = {"within"}
 _ON_FIELD = {"merge"}
@@ -207,12 +207,14 @@ class _Reader:
             raise _refuse(at, f"`format` {format_!r} is not supported", f"Known: {', '.join(sorted(FORMATS))}.")
         value_type = _one_of(noted, "type", get_args(ValueType), at) or "text"
         unit = _one_of(noted, "unit", get_args(Unit), at) or "word"
-        extractive = _flag(noted, "extractive", at, default="type" in noted or "unit" in noted)
+        extractive = _flag(noted, "extractive", at, default=not noted.keys().isdisjoint({"type", "unit", "one_of"}))
         summary = _flag(noted, "summary", at)
         if not extractive and "unit" in noted:
             raise _refuse(at, "`unit` stands on a field that is not extractive")
-        near = _words(noted, "near", at)
-        if near and (not extractive or (value_type == "text") == (unit == "word")):
+        near, one_of = _words(noted, "near", at), _words(noted, "one_of", at)
+        if one_of and (not extractive or value_type != "text" or unit != "word"):
+            raise _refuse(at, "`one_of` stands on a field that has a `type` or a `unit`, or is not extractive")
+        if near and (not extractive or (value_type == "text" and not one_of) == (unit == "word")):
             cure = "Give it a `type`, or a `unit` of lines; not both."
             raise _refuse(at, "`near` stands on a field that points neither at spans of a type nor at lines", cure)
         if extractive and summary:
@@ -230,7 +232,7 @@ class _Reader:
             pattern,
             format_,
             value_type,  # type: ignore[arg-type]
-            Extractive(value_type, unit, near) if extractive else None,  # type: ignore[arg-type]
+            Extractive(value_type, unit, near, one_of) if extractive else None,  # type: ignore[arg-type]
             summary,
         )
         try:

@@ -179,6 +179,45 @@ def test_an_identifier_stands_right_behind_what_names_it_where_one_does():
     assert not accepts(schema(type="id", near=["invoice n"]), "paid B-2\nINVOICE N° # I-17  B-2", answer("B-2"))
 
 
+STATES = "NEW YORK, York Road 7\nnear Newark, in new  york or in Ohio. NJ"
+
+
+@pytest.mark.parametrize(
+    ("one_of", "values"),
+    [
+        (["New York", "Ohio"], ["NEW YORK", "new york", "Ohio"]),
+        (["york"], ["YORK", "York", "york"]),
+        (["NJ", "N"], ["NJ"]),
+        (["Ohio."], ["Ohio."]),
+        (["Utah"], []),
+    ],
+)
+def test_a_value_may_be_held_to_the_words_of_a_list_as_they_stand(one_of, values):
+    task = schema(one_of=one_of)
+    said = ["NEW YORK", "new york", "YORK", "York", "york", "New York", "Ohio", "Ohio.", "NJ", "N", "Newark", "Utah"]
+
+    assert [one for one in said if accepts(task, STATES, answer(one))] == values
+    assert accepts(task, STATES, answer(None))
+
+
+def test_a_list_has_the_listed_words_that_stand_in_the_text_and_no_others():
+    listed = schema_of({"type": "array", "items": field(one_of=["Acme", "Bolt"]), "x-nightdesk": {"in_order": True}})
+
+    assert accepts(listed, "Bolt pays Acme and Carl", answer(["Bolt", "Acme"]))
+    assert not accepts(listed, "Bolt pays Acme and Carl", answer(["Bolt", "Acme", "Carl"]))
+    assert not accepts(listed, "Bolt pays Acme and Carl", answer(["Acme", "Bolt"]))
+    assert accepts(listed, "nobody pays", answer([]))
+    assert not accepts(listed, "nobody pays", answer(["nobody"]))
+
+
+def test_listed_words_may_stand_beside_others():
+    buyer = schema(one_of=["Acme", "Bolt"], near=["buyer"])
+
+    assert accepts(buyer, "Seller: Acme\nBuyer: Bolt", answer("Bolt"))
+    assert not accepts(buyer, "Seller: Acme\nBuyer: Bolt", answer("Acme"))
+    assert not accepts(buyer, "Seller: Acme\nBuyer: Bolt", answer(None))
+
+
 def test_a_span_that_is_too_long_stands_beside_nothing():
     short = schema_of(field(type="money", near=["sum"], max_length=4), nullable=True)
 

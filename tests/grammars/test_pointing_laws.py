@@ -37,6 +37,7 @@ KINDS: list[dict[str, object]] = [
     {"type": "date"},
     {"type": "money", "near": ["total"]},
     {"unit": "lines", "near": ["total"]},
+    {"one_of": ["tea", "FIRM", "eur 3.50", "Total 9"]},
 ]
 LENGTHS = st.sampled_from([None, 1, 5, 12])
 # Words parted by single blanks, without labels, gaps and brackets: lines have no parts.

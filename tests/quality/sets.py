@@ -153,7 +153,8 @@ def _field(name: str, spec: Mapping[str, object]) -> Field:
     if "choice" in spec:
         return Field(name, Choice(tuple(spec["choice"])), nullable=True)
     type, unit = spec.get("type", "text"), spec.get("unit", "word")
-    text = Text(max_length=spec["max"], type=type, extractive=Extractive(type, unit, tuple(spec.get("near", ()))))
+    near, one_of = (tuple(spec.get(key, ())) for key in ("near", "one_of"))
+    text = Text(max_length=spec["max"], type=type, extractive=Extractive(type, unit, near, one_of))
     if "list" in spec:
         return Field(name, List(text, max_items=spec["list"], in_order=True), merge="union")
     return Field(name, text, nullable=True)

@@ -39,6 +39,7 @@ PYTHON = dedent(
         name: Annotated[str, Extractive(unit="line")]
         price: Annotated[str | None, Extractive("money", near=("cost", "Preis"))] = None
         unit: Unit | None
+        maker: Annotated[str | None, Extractive(one_of=("Acme", "Bolt & Co"))]
 
     class Invoice(BaseModel):
         number: Annotated[str, MergeBy("majority")] = Field(description="printed at the top", max_length=20)
@@ -80,6 +81,7 @@ def test_a_pydantic_file_becomes_the_normal_form(tmp_path):
     assert inner["price"].node == Text(type="money", extractive=Extractive("money", near=("cost", "Preis")))
     assert inner["price"].nullable
     assert inner["unit"].node == Choice(("piece", "hour"))
+    assert inner["maker"].node == Text(extractive=Extractive(one_of=("Acme", "Bolt & Co")))
     assert not list(tmp_path.glob("__pycache__"))
 
 
@@ -225,6 +227,10 @@ REFUSED = [
     (_with({"type": "string", "x-nightdesk": {"type": "money", "extractive": False, "near": ["a"]}}), "near", "/a"),
     (_with({"type": "string", "x-nightdesk": {"type": "money", "near": "total"}}), "near", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"type": "money", "near": [" "]}}), "near", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"type": "money", "one_of": ["a"]}}), "one_of", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"unit": "line", "one_of": ["a"]}}), "one_of", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"extractive": False, "one_of": ["a"]}}), "one_of", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"one_of": "a"}}), "one_of", "/properties/a"),
 ]
 
 
