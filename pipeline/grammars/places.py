@@ -22,6 +22,7 @@ Window = tuple[int, int]
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
 LABEL = 24  # characters of a label, or behind the word that it is found by
+_REACH = 100  # characters before a value in which a label stands
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
 _FACTS: tuple[ValueType, ...] = ("date", "email", "iban")
@@ -30,15 +31,15 @@ _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 _LABEL = re.compile(rf"(?<!\S)[^\W\d][^\s:]{{0,{LABEL}}}\s?:(?=\s|\d)")
-_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]|\u3000+")
+_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]")
 _MARKS = re.compile(r"\w*+[\W_]*+")
-_BRACKET = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>)\s*\Z")
+# Brackets, and what Japanese letters put behind the name of a company or a person.
+_TAIL = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>|御中|様)\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class LineParts:
-    """Where values may begin and end in a line; and where the first of several parts ends ("Name, street, town"),
-    which is the end of a value that says what a line says, not of several lines."""
+    """Where values may begin and end in a line; and, for names, where the first of its parts ends ("Name, street")."""
 
     begins: list[int]
     ends: list[int]
@@ -94,8 +95,8 @@ class Places:
             for label in _LABEL.finditer(line):
                 ends.append(match.start() + label.start())
                 starts.append(match.start() + label.end())
-            if bracket := _BRACKET.search(line):
-                ends.append(match.start() + bracket.start())
+            if tail := _TAIL.search(line):
+                ends.append(match.start() + tail.start())
             begins = {self._window(at, match.end())[0] for at in starts}
             begins = {at for at in begins & word_starts if at == low or (at < high and self.text[at].isalpha())}
             stops = {self._window(match.start(), at)[1] for at in ends}
@@ -121,7 +122,7 @@ class Places:
 
     @cached_property
     def facts(self) -> list[int]:
-        """Where dates, amounts with decimals, telephone numbers, addresses of mail and bank accounts begin."""
+        """Where dates, amounts with decimals, telephone numbers, mail addresses and bank accounts begin."""
         plain = {start for type in _FACTS for start, _ in self.spans(type)}
         amounts = {start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end)}
         phones = {start for start, end in self.spans("phone") if _digits(self.text[start:end]) > _POSTAL_CODE}
@@ -250,8 +251,8 @@ class Places:
 
     def _is_behind(self, word: re.Pattern[str], span: Window) -> bool:
         """Whether nothing but marks stands between the word, to its end, and the span on its line."""
-        line = self.lines[bisect_right(self.lines, span[0], key=itemgetter(0)) - 1]
-        before = as_label(self.text[line[0] : span[0]])
+        low, _ = self.lines[bisect_right(self.lines, span[0], key=itemgetter(0)) - 1]
+        before = as_label(self.text[max(low, span[0] - _REACH) : span[0]])
         return any(_MARKS.fullmatch(before, match.end()) for match in word.finditer(before))
 
     def _cells_with(self, word: re.Pattern[str], number: int) -> list[Window]:
@@ -329,16 +330,19 @@ def _digits(text: str) -> int:
 
 
 def _first_part(line: str) -> list[int]:
-    """Where the first part of a line that lists ends: behind Acme in "Acme, 9 Elm Road", not in "Acme, Ltd"."""
+    """Where the first part of a line that lists ends, if the second holds a number: behind Acme in "Acme, 9 Elm Road",
+    not in "Acme, Ltd"."""
     listed = _LISTED.search(line)
-    if listed and (listed.group().isspace() or any(map(str.isdigit, line[listed.end() :]))):
-        return [listed.start()]
-    return []
+    if listed is None:
+        return []
+    ends = (found.start() for each in (_LISTED, GAP) if (found := each.search(line, listed.end())))
+    second = line[listed.end() : min(ends, default=len(line))]
+    return [listed.start()] if _digits(second) else []
 
 
 def _ends_a_label(word: re.Pattern[str], text: str, *, alone: bool = False) -> bool:
     """Whether the word stands close to the end of the text; `alone`: and no number behind it."""
-    said = as_label(text)
+    said = as_label(text[-_REACH:])
     behind = (said[match.end() :] for match in word.finditer(said))
     return any(len(rest) <= LABEL and not (alone and any(map(str.isdigit, rest))) for rest in behind)
 

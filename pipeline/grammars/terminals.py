@@ -149,7 +149,7 @@ def _reach(places: Places, extractive: Extractive, limit: int, window: Window) -
 
 
 def _without_facts(facts: list[int], reach: list[tuple[int, list[int]]]) -> list[tuple[int, list[int]]]:
-    """The runs that hold none of the facts: names and addresses of houses do not."""
+    """The runs that hold none of the facts: names and postal addresses do not."""
     found = []
     for start, ends in reach:
         nearest = bisect_left(facts, start)

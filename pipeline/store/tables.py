@@ -2,8 +2,8 @@
 
 - A field is a column of its name; an object's fields are columns `<object>_<field>`; a list is a child table
   `<table>_<field>` with `id`, `parent` (the row it belongs to), `position` (from 0), and `value` for plain items.
-- Texts that mean money, a date or a number: `<field>` is the normalised value, `<field>_text` the exact words,
-  `<field>_currency` the currency of money. Where the words could not be read as such, `<field>` is NULL.
+- Texts that mean money, a date, a number or a currency: `<field>` is the normalised value, `<field>_text` the exact
+  words, `<field>_currency` the currency of money. Where the words could not be read as such, `<field>` is NULL.
 - Booleans are 0 and 1. Choices of one type have that type; mixed ones are of type ANY.
 - Characters of a name that are no letters, digits or `_` become `_`; a name that is taken (by our own columns, or
   by another field, upper and lower case being the same to SQLite) gets `_` behind it.
@@ -37,7 +37,7 @@ OWN_FIRST = ("id", "document", "file")
 OWN_OF_CHILD = {"id": "INTEGER", "parent": "INTEGER", "position": "INTEGER"}
 
 _ROWID = ("rowid", "oid", "_rowid_")  # SQLite's own names
-_TYPED = {"money": "REAL", "date": "TEXT", "number": "REAL"}
+_TYPED = {"money": "REAL", "date": "TEXT", "number": "REAL", "currency": "TEXT"}
 _LARGEST = 2**63
 
 
@@ -160,7 +160,7 @@ def _leaves(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 def meaning(node: Node) -> str | None:
-    """money, date or number, where a string stands for one."""
+    """money, date, number or currency, where a string stands for one."""
     if not isinstance(node, Text):
         return None
     kind = node.type

@@ -290,7 +290,7 @@ def test_a_line_value_may_leave_out_a_label_a_number_in_brackets_and_what_stands
         "Acme Ltd - 9 Elm Road - Whitby",
         "Acme Ltd · 9 Elm Road · Whitby",
         "Sold to: Acme Ltd, 9 Elm Road",
-        "Acme Ltd\u30009 Elm Road",
+        "Acme Ltd、9 Elm Road",
     ],
 )
 def test_of_a_line_that_lists_a_value_may_be_the_first_part(line):
@@ -301,8 +301,15 @@ def test_of_a_line_that_lists_a_value_may_be_the_first_part(line):
 
 
 def test_a_name_with_a_comma_is_one():
-    assert accepts(schema(unit="line"), "Bill\nEstrela, Lda\nTel 5", answer("Estrela, Lda"))
-    assert not accepts(schema(unit="line"), "Bill\nEstrela, Lda\nTel 5", answer("Estrela"))
+    assert accepts(schema(unit="line"), "Bill\nEstrela, Lda  NIF 500\nTel 5", answer("Estrela, Lda"))
+    assert not accepts(schema(unit="line"), "Bill\nEstrela, Lda  NIF 500\nTel 5", answer("Estrela"))
+
+
+def test_a_japanese_name_may_stand_without_its_honorific():
+    for line in ("株式会社あおば食品\u3000御中", "株式会社あおば食品御中"):
+        assert accepts(schema(unit="line"), f"請求書\n{line}\n合計", answer("株式会社あおば食品"))
+    assert accepts(schema(unit="line"), "高橋\u3000太郎様", answer("高橋 太郎"))
+    assert not accepts(schema(unit="line"), "高橋\u3000太郎様", answer("高橋"))
 
 
 @pytest.mark.parametrize("unit", ["line", "lines"])

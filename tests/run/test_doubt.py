@@ -114,3 +114,22 @@ def test_words_where_a_typed_value_should_be_are_kept_and_marked(tmp_path):
 
     assert (row.cells["total"], row.cells["total_text"]) == (None, "a gift")
     assert [*row.all_marks()] == ["total: no money"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "code", "marks"),
+    [
+        ("Total 5.00 €", "€", "EUR", []),
+        ("Total 5.00 USD", "USD", "USD", []),
+        ("Total $5.00", "$", "USD", ["currency: ambiguous"]),
+        ("Total 5.00 kr.", "kr.", "kr", ["currency: ambiguous"]),
+    ],
+)
+def test_the_invoices_that_ship_keep_a_currency_as_printed_and_as_its_code(text, said, code, marks):
+    task = load_task("invoices")
+    nothing = {field.name: [] if field.name == "items" else None for field in task.schema.root.fields}
+
+    row = row_of(task, text, {**nothing, "currency": said})
+
+    assert (row.cells["currency"], row.cells["currency_text"]) == (code, said)
+    assert [*row.all_marks()] == marks
