@@ -32,6 +32,7 @@ _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 _LABEL = re.compile(rf"(?<!\S)[^\W\d][^\s:]{{0,{LABEL}}}\s?:(?=\s|\d)")
 _LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]")
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
 _MARKS = re.compile(r"\w*+[\W_]*+")
 # Brackets, and what Japanese letters put behind the name of a company or a person.
 _TAIL = re.compile(r"(?<!\s)\s*(?:\([^()]*\)|<[^<>]*>|御中|様)\s*\Z")
@@ -341,9 +342,9 @@ def _first_part(line: str) -> list[int]:
 
 
 def _ends_a_label(word: re.Pattern[str], text: str, *, alone: bool = False) -> bool:
-    """Whether the word stands close to the end of the text; `alone`: and no number behind it."""
+    """Whether the word stands close to the end of the text, but for brackets; `alone`: and no number behind it."""
     said = as_label(text[-_REACH:])
-    behind = (said[match.end() :] for match in word.finditer(said))
+    behind = (_IN_BRACKETS.sub("", said[match.end() :]) for match in word.finditer(said))
     return any(len(rest) <= LABEL and not (alone and any(map(str.isdigit, rest))) for rest in behind)
 
 
