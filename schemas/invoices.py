@@ -29,7 +29,7 @@ CUSTOMER = (
     "endereço de entrega", "indirizzo di consegna", "afleveradres", "adres dostawy", "адрес доставки",
 )  # fmt: skip
 DATE = (
-    "invoice date", "date of invoice", "date of issue", "issue date", "issued", "rechnungsdatum", "date de facture",
+    "invoice date", "date of invoice", "date of issue", "issue date", "rechnungsdatum", "date de facture",
     "date d'émission", "fecha de factura", "fecha de emisión", "data da fatura", "data de emissão", "data fattura",
     "data emissione", "factuurdatum", "data wystawienia", "дата счета", "дата счёта", "fatura tarihi", "تاريخ الفاتورة",
     "चालान तिथि", "开票日期", "請求日", "発行日",

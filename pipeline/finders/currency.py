@@ -1,8 +1,8 @@
 """Currencies: signs, short forms, names and ISO codes. The normal form is the ISO code.
 
 Signs (€), codes and names (EUR, euros) count wherever they stand as words; what may be something else (kr, Fr., 元)
-only beside an amount or in brackets. What several countries write alike ($, ¥, kr) is marked as ambiguous; where that
-has no code, what is written is the normal form.
+only beside an amount or in brackets. The signs $ and ¥, and what several countries call theirs (kr), are marked as
+ambiguous; where no code is meant, what is written is the normal form.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def _beside(text: str, span: Span) -> Iterator[tuple[int, int]]:
 def _alone() -> re.Pattern[str]:
     """Signs, and names and codes as whole words."""
     signs = [one for one in SIGNS if not any(map(str.isalpha, one))]
-    dollars = [one for one in SIGNS if one[0].isalpha() and one[-1] == "$"]
+    lettered = [one for one in SIGNS if one[0].isalpha() and one[-1] in "$£"]
     words = {one for one in SIGNS if one.isalpha() and len(one) >= _LEAST} | (
         codes_in_use() & currencies().keys()
     ) - _COMPANIES
-    return re.compile(rf"{_any(signs)}|(?<![^\W_])(?:{_any(dollars)}|(?:{_any(words)})(?![^\W_]))")
+    return re.compile(rf"(?<![^\W_])(?:{_any(lettered)})|{_any(signs)}|(?<![^\W_])(?:(?:{_any(words)})(?![^\W_]))")
 
 
 @cache

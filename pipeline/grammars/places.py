@@ -21,7 +21,7 @@ from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_p
 Window = tuple[int, int]
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
-LABEL = 24  # characters of a label, or behind the word that it is found by
+LABEL = 32  # characters of a label behind the word that it is found by
 _REACH = 100  # characters before a value in which a label stands
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
@@ -30,8 +30,10 @@ _POSTAL_CODE = 9  # digits at most
 _LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
-_LABEL = re.compile(rf"(?<!\S)[^\W\d][^\s:]{{0,{LABEL}}}\s?:(?=\s|\d)")
-_LISTED = re.compile(r"\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]")
+_LABEL = re.compile(
+    r"(?<!\S)(?:[^\W\d][^\s:]{0,24}\s?:(?=\s|\d)|(?i:tel|telefon|phone|fax|mobile|mob)\.?(?=\s?[+(\d]))"
+)
+_LISTED = re.compile(r"(?<!\s)\s+[-\u2013\u2014\u00b7\u2022\u25cf]\s|[,\u060c]\s|[\uff0c\u3001]")
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _MARKS = re.compile(r"\w*+[\W_]*+")
 # Brackets, and what Japanese letters put behind the name of a company or a person.
@@ -126,8 +128,14 @@ class Places:
         """Where dates, amounts with decimals, telephone numbers, mail addresses and bank accounts begin."""
         plain = {start for type in _FACTS for start, _ in self.spans(type)}
         amounts = {start for start, end in self.spans("money") if _DECIMALS.search(self.text, start, end)}
-        phones = {start for start, end in self.spans("phone") if _digits(self.text[start:end]) > _POSTAL_CODE}
+        phones = {start for start, end in self.spans("phone") if self._is_dialled(start, end)}
         return sorted(plain | amounts | phones)
+
+    def _is_dialled(self, start: int, end: int) -> bool:
+        """Whether what may be a telephone number is no number of a house with a postal code behind it."""
+        said = self.text[start:end].lstrip("( ")
+        named = self.text[max(start - 3, 0) : start].rstrip("( ").endswith(":")
+        return _digits(said) > _POSTAL_CODE and (named or said.startswith(("+", "0")))
 
     @cached_property
     def tables(self) -> list[list[Window]]:
@@ -185,19 +193,19 @@ class Places:
 
     def _places_of(self, listed: tuple[str, ...]) -> Iterator[Window]:
         """Where these words stand as whole words, in upper or lower case."""
-        wanted: dict[str, list[list[str]]] = {}
-        for one in listed:
-            if cut := [unit.casefold() for unit in units(fold(one).text.strip())]:
-                wanted.setdefault(cut[0], []).append(cut)
+        wanted = {tuple(unit.casefold() for unit in units(fold(one).text.strip())) for one in listed}
+        lengths: dict[str, set[int]] = {}  # by the first unit
+        for cut in wanted - {()}:
+            lengths.setdefault(cut[0], set()).add(len(cut))
         for at, (start, _) in enumerate(self.words):
-            for cut in wanted.get(self._cased[at], ()):
-                if self._cased[at : at + len(cut)] == cut:
-                    yield start, self.words[at + len(cut) - 1][1]
+            for length in lengths.get(self._cased[at], ()):
+                if self._cased[at : at + length] in wanted:
+                    yield start, self.words[at + length - 1][1]
 
     @cached_property
-    def _cased(self) -> list[str]:
+    def _cased(self) -> tuple[str, ...]:
         """The words without case."""
-        return [self.text[start:end].casefold() for start, end in self.words]
+        return tuple(self.text[start:end].casefold() for start, end in self.words)
 
     def beside(self, extractive: Extractive, limit: int) -> list[list[Window]]:
         """For each word that it is near, the first preferred, the spans of its type in a cell with that word; on its
@@ -251,10 +259,16 @@ class Places:
         return [*starts, *(at for line in below for at in line.begins)]
 
     def _is_behind(self, word: re.Pattern[str], span: Window) -> bool:
-        """Whether nothing but marks stands between the word, to its end, and the span on its line."""
-        low, _ = self.lines[bisect_right(self.lines, span[0], key=itemgetter(0)) - 1]
+        """Whether nothing but marks stands between the word, to its end, and the span on its line, or the word is a
+        label on the line above."""
+        number = bisect_right(self.lines, span[0], key=itemgetter(0)) - 1
+        low, _ = self.lines[number]
         before = as_label(self.text[max(low, span[0] - _REACH) : span[0]])
-        return any(_MARKS.fullmatch(before, match.end()) for match in word.finditer(before))
+        rests = (_IN_BRACKETS.sub("", before[match.end() :]) for match in word.finditer(before))
+        if any(_MARKS.fullmatch(rest) for rest in rests):
+            return True
+        above = self._cells_with(word, number - 1) if number else []
+        return any(_ends_a_label(word, self.text[slice(*cell)], alone=True) for cell in above)
 
     def _cells_with(self, word: re.Pattern[str], number: int) -> list[Window]:
         return [cell for cell in self._cells[number] if word.search(as_label(self.text[slice(*cell)]))]

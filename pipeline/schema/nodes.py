@@ -47,8 +47,9 @@ class Extractive(_Annotation):
     what follows it on its line ("Acme, 9 Elm Road"). It holds a date, an amount, a telephone number and the like only
     where all do, or where it is near a word.
     `near=("total due", "total")` narrows a typed field to the spans beside the first of these words that has any:
-    on its line, or, where that has none, on the next one. It narrows a field of lines to those that begin behind
-    the word in its cell, or else on its line or the next one. In an item `within` a "row" the words are those of
+    on its line, or, where that has none, on the next one; identifiers right behind the word come first. It narrows a
+    field of lines to those that begin behind the word in its cell, or else on its line or, where the word is all that
+    its cell says, on the next one. In an item `within` a "row" the words are those of
     the table's header, and the cell below is meant. Where something stands there, the value is not null; where
     nothing does, all that the type or the unit allows can be pointed at.
     """
@@ -56,7 +57,7 @@ class Extractive(_Annotation):
     type: ValueType = "text"
     unit: Unit = "word"
     near: tuple[str, ...] = ()
-    one_of: tuple[str, ...] = ()
+    one_of: tuple[str, ...] | None = None
 
     @property
     def finds(self) -> bool:
@@ -65,9 +66,9 @@ class Extractive(_Annotation):
 
     def says(self) -> dict[str, object]:
         """See _Annotation."""
-        lists = {"near": self.near, "one_of": self.one_of}
+        lists = {"near": self.near or None, "one_of": self.one_of}
         # A text alone is refused where it is read.
-        words = {key: said if isinstance(said, str) else [*said] for key, said in lists.items() if said}
+        words = {key: said if isinstance(said, str) else [*said] for key, said in lists.items() if said is not None}
         return {"extractive": True, "type": self.type, "unit": self.unit, **words}
 
 

@@ -212,10 +212,12 @@ class _Reader:
         if not extractive and "unit" in noted:
             raise _refuse(at, "`unit` stands on a field that is not extractive")
         near, one_of = _words(noted, "near", at), _words(noted, "one_of", at)
+        if "one_of" in noted and not one_of:
+            raise _refuse(at, "`one_of` names no words", "Name some, or leave it out.")
         if one_of and (not extractive or value_type != "text" or unit != "word"):
             raise _refuse(at, "`one_of` stands on a field that has a `type` or a `unit`, or is not extractive")
         if near and (not extractive or (value_type == "text" and not one_of) == (unit == "word")):
-            cure = "Give it a `type`, or a `unit` of lines; not both."
+            cure = "Give it a `type`, `one_of`, or a `unit` of lines; not both."
             raise _refuse(at, "`near` stands on a field that points neither at spans of a type nor at lines", cure)
         if extractive and summary:
             raise _refuse(at, "`summary` and `extractive` exclude each other")
@@ -232,7 +234,7 @@ class _Reader:
             pattern,
             format_,
             value_type,  # type: ignore[arg-type]
-            Extractive(value_type, unit, near, one_of) if extractive else None,  # type: ignore[arg-type]
+            Extractive(value_type, unit, near, one_of or None) if extractive else None,  # type: ignore[arg-type]
             summary,
         )
         try:

@@ -503,6 +503,7 @@ def test_the_normal_form_of_an_identifier_has_capitals_and_no_blanks() -> None:
         ("TOTAL GBP 5.00 or 5.00 €, -£5.00, EUR5.00", ["GBP", "€: EUR", "£: GBP", "EUR"]),
         ("Prices in CHF (US$ on demand). Price [zł] Preis(€)", ["CHF", "US$: USD", "zł: PLN", "€: EUR"]),
         ("BHD 5.000", ["BHD"]),
+        ("E£ 5 and UK£5 or £5", ["E£: EGP", "UK£: GBP", "£: GBP"]),
         ("R$ 12,00 and HK$ 3", ["R$: BRL", "HK$: HKD"]),
         ("12 kr.; 7 Kr", ["kr.: kr", "Kr"]),
         ("1.200円 金额（元）", ["円: JPY", "元: CNY"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from pointed import ENGINE, NASTY, accepts, answer, field, schema_of
 
 from pipeline.data import ConstraintSpec
 from pipeline.grammars.llguidance import Engine
+from pipeline.grammars.places import Places
 from pipeline.grammars.words import units
 from pipeline.prompting import load_task
-from pipeline.schema import TaskSchema, close, fold
+from pipeline.schema import Extractive, TaskSchema, close, fold
 
 
 def schema(**notes: object) -> TaskSchema:
@@ -173,6 +175,13 @@ def test_an_identifier_stands_right_behind_what_names_it_where_one_does():
     assert [one for one in said if accepts(number, text, answer(one))] == ["I-17"]
     text = "Invoice of I-17\nOf order A-9\nPay this invoice to account X-55"
     assert [one for one in said if accepts(number, text, answer(one))] == ["I-17", "X-55"]
+    numbered = schema(type="id", near=["invoice n", "invoice"])
+    for text in (
+        "INVOICE NUMBER\nINV-77\nPlease pay this invoice 30 days after receipt",
+        "Invoice number   Date\nINV-77   x\nInvoice 1 of 2",
+        "Invoice number (please quote): INV-77\nInvoice 1 of 2",
+    ):
+        assert accepts(numbered, text, answer("INV-77"))
     named = schema(type="id", near=["order", "invoice"])
     assert accepts(named, "Invoice: I-17\nIn order of Z-9", answer("I-17"))
     assert not accepts(named, "Invoice: I-17\nIn order of Z-9", answer("Z-9"))
@@ -199,6 +208,15 @@ def test_a_value_may_be_held_to_the_words_of_a_list_as_they_stand(one_of, values
 
     assert [one for one in said if accepts(task, STATES, answer(one))] == values
     assert accepts(task, STATES, answer(None))
+
+
+def test_many_names_and_long_lines_are_looked_up_soon():
+    names = [f"株式会社{chr(0x4E00 + number // 100)}{chr(0x4E00 + number % 100)}" for number in range(10_000)]
+    started = time.monotonic()
+
+    assert Places("株式会社東京 " * 2000).spans_of(Extractive(one_of=tuple(names))) == []
+    assert Places("a" + " " * 40_000 + "b").line_parts[0].begins == [0, 2]
+    assert time.monotonic() - started < 10
 
 
 def test_a_list_has_the_listed_words_that_stand_in_the_text_and_no_others():
@@ -321,7 +339,9 @@ def test_names_and_addresses_hold_no_telephone_number_no_address_of_mail_and_no_
         assert not accepts(schema(unit=unit), text.format(line), answer(line))
         assert accepts(schema(unit=unit), line, answer(line))
         assert accepts(schema(unit=unit), text.format(line), answer("Eva Holm 9 Elm Road"))
-    assert accepts(schema(unit=unit), text.format("4700-321 Braga"), answer("4700-321 Braga"))
+    for line in ("Av. Paulista 1000 01310-100 São Paulo", "PO Box 4567 12345-6789", "تهران کد پستی 1193653471"):
+        assert accepts(schema(unit=unit), text.format(line), answer(line))
+    assert accepts(schema(unit=unit), text.format("Acme Ltd Tel 030 1234 5678"), answer("Acme Ltd"))
 
 
 def test_a_typed_value_is_a_span_of_its_type_and_the_spans_are_candidates():

@@ -154,7 +154,7 @@ def _field(name: str, spec: Mapping[str, object]) -> Field:
         return Field(name, Choice(tuple(spec["choice"])), nullable=True)
     type, unit = spec.get("type", "text"), spec.get("unit", "word")
     near, one_of = (tuple(spec.get(key, ())) for key in ("near", "one_of"))
-    text = Text(max_length=spec["max"], type=type, extractive=Extractive(type, unit, near, one_of))
+    text = Text(max_length=spec["max"], type=type, extractive=Extractive(type, unit, near, one_of or None))
     if "list" in spec:
         return Field(name, List(text, max_items=spec["list"], in_order=True), merge="union")
     return Field(name, text, nullable=True)

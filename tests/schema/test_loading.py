@@ -230,6 +230,7 @@ REFUSED = [
     (_with({"type": "string", "x-nightdesk": {"type": "money", "one_of": ["a"]}}), "one_of", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"unit": "line", "one_of": ["a"]}}), "one_of", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"extractive": False, "one_of": ["a"]}}), "one_of", "/properties/a"),
+    (_with({"type": "string", "x-nightdesk": {"one_of": []}}), "one_of", "/properties/a"),
     (_with({"type": "string", "x-nightdesk": {"one_of": "a"}}), "one_of", "/properties/a"),
 ]
 
