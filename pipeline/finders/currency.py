@@ -57,10 +57,9 @@ def _alone() -> re.Pattern[str]:
     """Signs, and names and codes as whole words."""
     signs = [one for one in SIGNS if not any(map(str.isalpha, one))]
     lettered = [one for one in SIGNS if one[0].isalpha() and one[-1] in "$£"]
-    words = {one for one in SIGNS if one.isalpha() and len(one) >= _LEAST} | (
-        codes_in_use() & currencies().keys()
-    ) - _COMPANIES
-    return re.compile(rf"(?<![^\W_])(?:{_any(lettered)})|{_any(signs)}|(?<![^\W_])(?:(?:{_any(words)})(?![^\W_]))")
+    codes = (codes_in_use() & currencies().keys()) - _COMPANIES
+    words = codes | {one for one in SIGNS if one.isalpha() and len(one) >= _LEAST}
+    return re.compile(rf"(?<![^\W_])(?:{_any(lettered)})|{_any(signs)}|(?<![^\W_])(?:{_any(words)})(?![^\W_])")
 
 
 @cache

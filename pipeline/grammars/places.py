@@ -21,7 +21,7 @@ from pipeline.schema import Extractive, Text, ValueType, as_label, fold, label_p
 Window = tuple[int, int]
 
 MAX_CHARS = 400  # of a value whose schema gives no maxLength
-LABEL = 32  # characters of a label behind the word that it is found by
+_LABEL_ENDS = 32  # characters behind the word that a label is found by, at most
 _REACH = 100  # characters before a value in which a label stands
 FEW = 3  # places from which a value that has begun may be copied, for its continuation to be told
 
@@ -359,7 +359,7 @@ def _ends_a_label(word: re.Pattern[str], text: str, *, alone: bool = False) -> b
     """Whether the word stands close to the end of the text, but for brackets; `alone`: and no number behind it."""
     said = as_label(text[-_REACH:])
     behind = (_IN_BRACKETS.sub("", said[match.end() :]) for match in word.finditer(said))
-    return any(len(rest) <= LABEL and not (alone and any(map(str.isdigit, rest))) for rest in behind)
+    return any(len(rest) <= _LABEL_ENDS and not (alone and any(map(str.isdigit, rest))) for rest in behind)
 
 
 def _beginning(spans: list[Window], window: Window) -> list[Window]:
